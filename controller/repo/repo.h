@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* A restic repository, format version 2, in a folder. One struct per open
+ * repository; all functions may be called from any worker thread.
+ *
+ * Order of every write: pack -> fsync -> rename -> fsync(folder) -> index ->
+ * snapshot. The blob index (SQLite under `cache_dir`) is a cache: it is
+ * rebuilt from index/ whenever it does not fit. */
+#ifndef CONTROLLER_REPO_REPO_H
+#define CONTROLLER_REPO_REPO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/data/blob.h"
+#include "common/data/tree.h"
+
+struct repo;
+
+struct repo_options {
+    const char *dir;       /* the repository */
+    const char *cache_dir; /* ours: blob index, owned sets; may be deleted */
+    const char *password;  /* borrowed during the call, wiped by the caller */
+    int64_t free_floor;    /* bytes that must stay free; writes refuse below */
+};
+
+/* Make a new repository: keys (scrypt), config, chunk seed, marker. The folder
+ * must be empty or absent. */
+int repo_init(const struct repo_options *o, struct error *e);
+/* OCM_E_AUTH wrong password (the store is untouched), OCM_E_NOTFOUND no
+ * repository there, OCM_E_DAMAGED, OCM_E_VERSION. */
+int repo_open(const struct repo_options *o, struct repo **out, struct error *e);
+void repo_close(struct repo *r);
+
+void repo_id(const struct repo *r, char out[ID_HEX_LEN + 1]);
+const uint8_t *repo_chunk_seed(const struct repo *r); /* 32 bytes */
+
+/* ---- locks (restic's) ---- */
+/* Take a lock for a job; refreshed by the repository while held, stale ones
+ * of dead processes are removed as restic does. OCM_E_LOCKED names the other
+ * holder (host, pid, since when). */
+int repo_lock(struct repo *r, bool exclusive, struct error *e);
+void repo_unlock(struct repo *r);
+
+/* List index/ again: take in new index files, forget blobs of those that are
+ * gone (a prune by restic), and then also what depends on it. Under the lock,
+ * before each job. */
+int repo_refresh(struct repo *r, struct error *e);
+
+/* ---- reading ---- */
+bool repo_has(struct repo *r, const struct id *id, enum blob_type type);
+/* The plaintext, decrypted, decompressed and verified. */
+int repo_read(struct repo *r, const struct id *id, enum blob_type type,
+              struct buf *plain, struct error *e);
+/* As it is stored (still compressed), decrypted and authenticated: for the
+ * wire. `out->stored` is borrowed from `room`. */
+int repo_read_stored(struct repo *r, const struct id *id, enum blob_type type,
+                     struct buf *room, struct blob *out, struct error *e);
+
+/* ---- writing: one writer per running backup ---- */
+struct repo_writer;
+struct repo_writer *repo_writer_new(struct repo *r, const char *node_id);
+/* Queue a blob that the caller has verified; known ones are dropped. The
+ * stored bytes are kept as they are, encrypted. May write a full pack. */
+int repo_writer_put(struct repo_writer *w, const struct blob *b,
+                    struct error *e);
+/* Like put, for plaintext made by the controller itself. */
+int repo_writer_add(struct repo_writer *w, enum blob_type type, const void *p,
+                    size_t len, struct id *out, struct error *e);
+/* Everything put so far is durable and indexed, and owned by the node. */
+int repo_writer_flush(struct repo_writer *w, struct error *e);
+uint64_t repo_writer_bytes(const struct repo_writer *w); /* stored, new */
+/* Drop it; blobs not flushed are lost, whole packs stay as leftovers. */
+void repo_writer_free(struct repo_writer *w);
+
+/* ---- what a node owns: blobs its snapshots reach or it sent itself ---- */
+int repo_owned_each(struct repo *r, const char *node_id,
+                    int (*fn)(void *arg, const struct id *id), void *arg,
+                    struct error *e);
+uint64_t repo_owned_count(struct repo *r, const char *node_id);
+/* Is the tree under `root` whole: every blob in the index and owned by the
+ * node? Trees verified before are not walked again. Limits: entries, depth.
+ * OCM_E_MISSING with *missing and *first set. Sums of the tree in `stats`. */
+struct repo_stats {
+    uint64_t files, dirs, bytes;
+};
+int repo_closure(struct repo *r, const char *node_id, const struct id *root,
+                 struct repo_stats *stats, uint64_t *missing, struct id *first,
+                 struct error *e);
+
+/* ---- snapshots ---- */
+struct snapshot {
+    struct id id; /* set by load and save */
+    struct id tree;
+    int64_t time_ns;
+    char *hostname; /* node name */
+    char *username;
+    char **paths;
+    size_t path_count;
+    char **tags; /* "node=<id>", "job=<id>", "safety", "partial", ... */
+    size_t tag_count;
+    char *program_version;
+};
+int repo_snapshot_save(struct repo *r, struct snapshot *s, struct error *e);
+/* All snapshots, oldest first; files that cannot be read are reported in `e`
+ * of the callback's second argument's place by OCM_E_PARTIAL at the end. */
+int repo_snapshots(struct repo *r, struct snapshot **out, size_t *count,
+                   struct error *e);
+/* By full id, unique prefix, or "latest" (of `node_id` when not NULL). */
+int repo_snapshot_find(struct repo *r, const char *node_id, const char *ref,
+                       struct snapshot *out, struct error *e);
+const char *snapshot_tag(const struct snapshot *s,
+                         const char *key); /* "node" */
+void snapshot_fini(struct snapshot *s);
+void snapshots_free(struct snapshot *s, size_t count);
+
+/* ---- walking a snapshot ---- */
+/* Node at `path` ("config/gateway/openclaw.json"; "" is the root). The tree
+ * that holds it is kept in *holder: free with tree_free. */
+int repo_lookup(struct repo *r, const struct id *root, const char *path,
+                struct tree *holder, const struct tree_node **out,
+                struct error *e);
+/* The whole content of a small file; OCM_E_LIMIT above `max`. */
+int repo_read_file(struct repo *r, const struct tree_node *n, size_t max,
+                   struct buf *out, struct error *e);
+
+/* ---- check ---- */
+struct repo_check_progress {
+    uint64_t packs_done, packs_total, bytes_done, bytes_total;
+};
+struct repo_check_report {
+    uint64_t packs, blobs, snapshots, bytes;
+    uint64_t errors;
+    struct buf text; /* one line per finding */
+};
+/* Structure always; every byte of every pack with `read_data`. Returns 0 also
+ * when damage was found: see report->errors. `progress` false: cancelled. */
+int repo_check(struct repo *r, bool read_data,
+               bool (*progress)(void *arg, const struct repo_check_progress *),
+               void *arg, struct repo_check_report *report, struct error *e);
+/* One snapshot only: every blob it reaches is read and verified. */
+int repo_verify_snapshot(struct repo *r, const struct id *root,
+                         bool (*progress)(void *arg,
+                                          const struct repo_check_progress *),
+                         void *arg, struct repo_check_report *report,
+                         struct error *e);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* common/base: text, paths, config files, durable files, time, backoff. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <errno.h>
+#include <cmocka.h>
+
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "common/base/conf.h"
+#include "common/base/files.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/base/worker.h"
+
+static void numbers_have_bounds(void **state)
+{
+    int64_t v;
+
+    (void)state;
+    assert_true(text_to_i64("42", 0, 100, &v));
+    assert_int_equal(v, 42);
+    assert_false(text_to_i64("101", 0, 100, &v));
+    assert_false(text_to_i64("4x", 0, 100, &v));
+    assert_false(text_to_i64("", 0, 100, &v));
+    assert_false(text_to_i64("99999999999999999999", 0, INT64_MAX, &v));
+    assert_true(text_to_ms("15m", &v));
+    assert_int_equal(v, 900000);
+    assert_true(text_to_bytes("16M", &v));
+    assert_int_equal(v, 16 << 20);
+    assert_false(text_to_bytes("16X", &v));
+    assert_false(text_to_bytes("9999999999999T", &v));
+}
+
+static void names_are_strict(void **state)
+{
+    (void)state;
+    assert_true(name_is_valid("node-1"));
+    assert_false(name_is_valid("-node"));
+    assert_false(name_is_valid("node/1"));
+    assert_false(name_is_valid(""));
+    assert_false(name_is_valid("../etc"));
+    assert_false(name_is_valid("abcdefghijabcdefghijabcdefghijabcdefghijx"));
+}
+
+static void paths_end_on_boundaries(void **state)
+{
+    char *p;
+
+    (void)state;
+    assert_true(path_is_below("/home/jo/.openclaw/x", "/home/jo/.openclaw"));
+    assert_true(path_is_below("/home/jo/.openclaw", "/home/jo/.openclaw"));
+    assert_false(
+        path_is_below("/home/jo/.openclaw-work", "/home/jo/.openclaw"));
+    p = path_clean("/a//b/./c/../d/");
+    assert_string_equal(p, "/a/b/d");
+    free(p);
+    p = path_clean("/../..");
+    assert_string_equal(p, "/");
+    free(p);
+    assert_null(path_clean("a/b"));
+    assert_true(path_is_safe("a/b", 3));
+    assert_false(path_is_safe("a/../b", 6));
+    assert_false(path_is_safe("/a", 2));
+    assert_false(path_is_safe("a/", 2));
+    assert_false(path_is_safe("", 0));
+}
+
+static void utf8_is_checked(void **state)
+{
+    (void)state;
+    assert_true(utf8_is_valid("日本語", 9));
+    assert_false(utf8_is_valid("\xc0\x80", 2));
+    assert_false(utf8_is_valid("\xed\xa0\x80", 3));
+    assert_false(utf8_is_valid("a\0b", 3));
+    assert_false(utf8_is_valid("\xe3\x81", 2));
+}
+
+struct sample {
+    char *name;
+    int64_t size;
+    bool on;
+    struct conf_list list;
+};
+static const struct conf_key keys[] = {
+    {"", "name", CONF_STRING, offsetof(struct sample, name), "x", 0, 0, ""},
+    {"disk", "size", CONF_BYTES, offsetof(struct sample, size), "1K", 0, 0, ""},
+    {"disk", "on", CONF_BOOL, offsetof(struct sample, on), NULL, 0, 0, ""},
+    {"disk", "path", CONF_LIST, offsetof(struct sample, list), NULL, 0, 0, ""},
+};
+
+static int parse(const char *text, struct sample *s, struct error *e)
+{
+    return conf_parse("t.conf", text, strlen(text), keys, ARRAY_LEN(keys), s,
+                      e);
+}
+
+static void config_is_strict(void **state)
+{
+    struct sample s = {0};
+    struct error e = {0};
+
+    (void)state;
+    assert_int_equal(parse("# c\nname = a b \n[disk]\nsize=2M\non = yes\n"
+                           "path = /a\npath = /b\n",
+                           &s, &e),
+                     0);
+    assert_string_equal(s.name, "a b");
+    assert_int_equal(s.size, 2 << 20);
+    assert_true(s.on);
+    assert_int_equal(s.list.count, 2);
+    conf_free(keys, ARRAY_LEN(keys), &s);
+
+    s = (struct sample){0};
+    assert_int_equal(parse("name = a\nnmae = b\n", &s, &e), OCM_E_INVALID);
+    assert_string_equal(e.text, "t.conf:2: unknown key 'nmae'");
+    conf_free(keys, ARRAY_LEN(keys), &s);
+    s = (struct sample){0};
+    assert_int_equal(parse("name=a\nname=b\n", &s, &e), OCM_E_INVALID);
+    assert_string_equal(e.text, "t.conf:2: 'name' stands twice");
+    conf_free(keys, ARRAY_LEN(keys), &s);
+    s = (struct sample){0};
+    assert_int_equal(parse("[disk]\nsize = many\n", &s, &e), OCM_E_INVALID);
+    assert_string_equal(
+        e.text, "t.conf:2: 'size' is 'many', expected a size such as 512M");
+    conf_free(keys, ARRAY_LEN(keys), &s);
+    s = (struct sample){0};
+    assert_int_equal(parse("[dsik]\n", &s, &e), OCM_E_INVALID);
+    conf_free(keys, ARRAY_LEN(keys), &s);
+}
+
+static void files_are_replaced_whole(void **state)
+{
+    char dir[] = "/tmp/ocm-base-XXXXXX";
+    struct buf b = {0};
+    struct error e = {0};
+    struct stat st;
+    char *path, *deep, *link;
+    int root, fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = path_join(dir, "f");
+    assert_int_equal(file_write(path, "one", 3, 0600, &e), 0);
+    assert_int_equal(file_write(path, "two!", 4, 0640, &e), 0);
+    assert_int_equal(file_read(path, 100, &b, &e), 0);
+    assert_string_equal(buf_str(&b), "two!");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    buf_free(&b);
+    assert_int_equal(file_read(path, 3, &b, &e), OCM_E_LIMIT);
+    buf_free(&b);
+
+    deep = path_join(dir, "a/b/c");
+    assert_int_equal(dir_make(deep, 0700, &e), 0);
+    link = path_join(dir, "a/link");
+    assert_int_equal(symlink("/etc", link), 0);
+    free(link);
+    root = open(dir, O_RDONLY | O_DIRECTORY);
+    fd = open_beneath(root, "f", O_RDONLY, 0);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(open_beneath(root, "a/link/passwd", O_RDONLY, 0), -ELOOP);
+    assert_int_equal(open_beneath(root, "../x", O_RDONLY, 0), -EXDEV);
+    close(root);
+    assert_int_equal(chmod(deep, 0500), 0);
+    assert_int_equal(tree_remove(dir, &e), 0);
+    assert_false(file_exists(dir));
+    assert_true(file_exists("/etc/passwd"));
+    free(path);
+    free(deep);
+}
+
+static void time_round_trips(void **state)
+{
+    char s[CLOCK_TEXT_MAX];
+    int64_t ns;
+
+    (void)state;
+    clock_format(1700000000120000000LL, s);
+    assert_string_equal(s, "2023-11-14T22:13:20.12Z");
+    assert_true(clock_parse(s, &ns));
+    assert_int_equal(ns, 1700000000120000000LL);
+    assert_true(clock_parse("2023-11-15T07:13:20+09:00", &ns));
+    assert_int_equal(ns, 1700000000000000000LL);
+    assert_false(clock_parse("yesterday", &ns));
+    clock_format(-1, s);
+    assert_string_equal(s, "1969-12-31T23:59:59.999999999Z");
+}
+
+static uint32_t highest(void *arg)
+{
+    (void)arg;
+    return UINT32_MAX;
+}
+
+static void backoff_grows_to_its_ceiling(void **state)
+{
+    struct backoff b = {.base_ms = 500, .max_ms = 4000, .random = highest};
+
+    (void)state;
+    assert_int_equal(backoff_next_ms(&b), 500);
+    assert_int_equal(backoff_next_ms(&b), 1000);
+    assert_int_equal(backoff_next_ms(&b), 2000);
+    assert_int_equal(backoff_next_ms(&b), 4000);
+    assert_int_equal(backoff_next_ms(&b), 4000);
+    backoff_reset(&b);
+    assert_int_equal(backoff_next_ms(&b), 500);
+}
+
+struct job {
+    uv_thread_t ran_on, done_on;
+    int done;
+};
+
+static void job_run(void *arg)
+{
+    ((struct job *)arg)->ran_on = uv_thread_self();
+}
+
+static void job_done(void *arg)
+{
+    ((struct job *)arg)->done_on = uv_thread_self();
+    ((struct job *)arg)->done++;
+}
+
+static void worker_reports_on_the_loop(void **state)
+{
+    struct job job = {0};
+    uv_thread_t self = uv_thread_self();
+    uv_loop_t loop;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(worker_start(&loop, job_run, job_done, &job), 0);
+    assert_int_equal(job.done, 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(job.done, 1);
+    assert_true(uv_thread_equal(&job.done_on, &self));
+    assert_false(uv_thread_equal(&job.ran_on, &self));
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_have_bounds),
+        cmocka_unit_test(names_are_strict),
+        cmocka_unit_test(paths_end_on_boundaries),
+        cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(config_is_strict),
+        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(time_round_trips),
+        cmocka_unit_test(backoff_grows_to_its_ceiling),
+        cmocka_unit_test(worker_reports_on_the_loop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
