@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The nodes that are connected now: from a name or id to a conversation with
+ * its agent. Any thread. */
+#ifndef CONTROLLER_NODES_H
+#define CONTROLLER_NODES_H
+
+#include <stdbool.h>
+
+#include "common/base/error.h"
+#include "common/net/channel.h"
+
+struct nodes;
+
+struct nodes *nodes_new(void);
+void nodes_free(struct nodes *n);
+
+/* A new connection of a node replaces (and closes) the old one. */
+void nodes_add(struct nodes *n, const char *node_id, struct channel *ch);
+void nodes_remove(struct nodes *n, const char *node_id, struct channel *ch);
+bool nodes_connected(struct nodes *n, const char *node_id);
+/* OCM_E_OFFLINE when it is not connected. */
+struct stream *nodes_open_stream(struct nodes *n, const char *node_id,
+                                 struct error *e);
+/* Loop thread: end a node's connection (revoked). */
+void nodes_close(struct nodes *n, const char *node_id, const char *why);
+
+#endif
