@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
@@ -52,6 +53,9 @@ void facts_fini(struct facts *f);                              /* wipes */
  * keys and values (secrets as fingerprints). Volatile facts (gateway.running)
  * are left out. */
 struct id facts_digest(const struct facts *f);
+
+/* "hmac:<16 hex>": what may leave the node of a secret. Caller frees. */
+char *facts_fingerprint(const char *secret, const uint8_t key[32]);
 
 /* As the "facts" object of /meta.json and back. Secrets are written as
  * "hmac:<16 hex>" keyed with `key` (32 bytes of this node). */
