@@ -13,8 +13,10 @@
 #include "common/base/text.h"
 
 #define K(section, key, type, field, fallback, help)                           \
-    {section, key, type, offsetof(struct agent_conf, field), fallback, 0, 0,   \
-     help}
+    {                                                                          \
+        section, key, type, offsetof(struct agent_conf, field), fallback, 0,   \
+            0, help                                                            \
+    }
 
 static const struct conf_key keys[] = {
     K("agent", "state_dir", CONF_PATH, state_dir, "/var/lib/ocm-agent",
@@ -103,7 +105,9 @@ struct openclaw_conf agent_conf_openclaw(const struct agent_conf *c)
 }
 
 #define I(key, type, field)                                                    \
-    {"", key, type, offsetof(struct identity, field), NULL, 0, 0, ""}
+    {                                                                          \
+        "", key, type, offsetof(struct identity, field), NULL, 0, 0, ""        \
+    }
 
 static const struct conf_key identity_keys[] = {
     I("node_id", CONF_STRING, node_id),
@@ -113,8 +117,7 @@ static const struct conf_key identity_keys[] = {
     I("controller", CONF_STRING, controller),
 };
 
-int identity_load(const char *state_dir, struct identity *out,
-                  struct error *e)
+int identity_load(const char *state_dir, struct identity *out, struct error *e)
 {
     char *path = path_join(state_dir, "identity.conf");
     int rc;

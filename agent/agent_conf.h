@@ -31,12 +31,11 @@ struct openclaw_conf agent_conf_openclaw(const struct agent_conf *c);
 /* Who we are and where our controller is. <state_dir>/identity.conf. */
 struct identity {
     char *node_id, *node_name;
-    char *host;       /* where to dial */
+    char *host; /* where to dial */
     int64_t port;
     char *controller; /* the name its certificate must have */
 };
-int identity_load(const char *state_dir, struct identity *out,
-                  struct error *e);
+int identity_load(const char *state_dir, struct identity *out, struct error *e);
 int identity_save(const char *state_dir, const struct identity *id,
                   struct error *e);
 void identity_free(struct identity *id);

@@ -48,9 +48,8 @@ Ocm__Fact **job_facts_pack(const struct agent *a, const struct facts *f,
         ocm__fact__init(p);
         p->key = mem_strdup(f->items[i].key);
         p->secret = f->items[i].secret;
-        p->value = p->secret
-                       ? facts_fingerprint(f->items[i].value, a->key)
-                       : mem_strdup(f->items[i].value);
+        p->value = p->secret ? facts_fingerprint(f->items[i].value, a->key)
+                             : mem_strdup(f->items[i].value);
         list[i] = p;
     }
     *count = f->count;

@@ -16,8 +16,8 @@ int job_serve(struct agent *a, struct stream *s, const Ocm__Envelope *first,
               struct error *e);
 
 /* One per message; same words as controller/handle_*.c. */
-int job_backup(struct agent *a, struct stream *s,
-               const Ocm__BackupRequest *req, struct error *e);
+int job_backup(struct agent *a, struct stream *s, const Ocm__BackupRequest *req,
+               struct error *e);
 int job_facts(struct agent *a, struct stream *s, const Ocm__FactsRequest *req,
               struct error *e);
 int job_plan(struct agent *a, struct stream *s, const Ocm__PlanRequest *req,

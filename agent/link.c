@@ -32,21 +32,21 @@ enum link_state {
 };
 
 struct link {
-    struct agent *agent;      /* borrowed */
-    struct tls_context *tls;  /* replaced by a renewal */
-    struct channel *ch;       /* NULL unless connecting or connected */
+    struct agent *agent;     /* borrowed */
+    struct tls_context *tls; /* replaced by a renewal */
+    struct channel *ch;      /* NULL unless connecting or connected */
     enum link_state state;
     struct backoff backoff;
-    uv_timer_t retry;         /* next attempt */
-    uv_timer_t welcome;       /* bound on connecting */
-    uv_timer_t renew;         /* certificate */
+    uv_timer_t retry;   /* next attempt */
+    uv_timer_t welcome; /* bound on connecting */
+    uv_timer_t renew;   /* certificate */
     uv_getaddrinfo_t resolve;
-    int64_t connected_ms;     /* monotonic */
-    unsigned tasks;           /* workers still running */
-    uv_mutex_t lock;          /* guards `open` for other threads */
-    struct channel *open;     /* counted reference while connected */
+    int64_t connected_ms; /* monotonic */
+    unsigned tasks;       /* workers still running */
+    uv_mutex_t lock;      /* guards `open` for other threads */
+    struct channel *open; /* counted reference while connected */
     bool stopping;
-    unsigned handles;         /* timers not closed yet */
+    unsigned handles; /* timers not closed yet */
     void (*on_stopped)(void *arg);
     void *arg;
 };
@@ -306,8 +306,7 @@ static const struct channel_handler handler = {
     .on_closed = on_closed,
 };
 
-static void on_resolved(uv_getaddrinfo_t *req, int status,
-                        struct addrinfo *res)
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 {
     struct link *l = req->data;
     struct tls_stream *tls;
@@ -326,8 +325,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status,
         if (tls) {
             l->state = LINK_CONNECTING;
             l->ch = channel_new(tls, false, &handler, l);
-            uv_timer_start(&l->welcome, on_welcome_timeout, LINK_WELCOME_MS,
-                           0);
+            uv_timer_start(&l->welcome, on_welcome_timeout, LINK_WELCOME_MS, 0);
             return;
         }
     }

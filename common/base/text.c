@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/mem.h"
 
 bool text_to_i64(const char *s, int64_t min, int64_t max, int64_t *out)
@@ -114,36 +115,61 @@ bool name_is_valid(const char *s)
     return true;
 }
 
+/* Bytes of the code point at `s`, 0 when it is NUL or not well-formed. */
+static size_t utf8_len(const uint8_t *s, const uint8_t *end)
+{
+    uint32_t c = *s, min;
+    size_t len;
+
+    if (c == 0)
+        return 0;
+    if (c < 0x80)
+        return 1;
+    if (c >= 0xc2 && c < 0xe0) {
+        len = 2, min = 0x80, c &= 0x1f;
+    } else if (c >= 0xe0 && c < 0xf0) {
+        len = 3, min = 0x800, c &= 0x0f;
+    } else if (c >= 0xf0 && c < 0xf5) {
+        len = 4, min = 0x10000, c &= 0x07;
+    } else {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if (s + i >= end || (s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (c < min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    return len;
+}
+
 bool utf8_is_valid(const void *p, size_t len)
 {
     const uint8_t *s = p, *end = s + len;
 
     while (s < end) {
-        uint32_t c = *s++, min;
-        int more;
+        size_t n = utf8_len(s, end);
 
-        if (c == 0)
+        if (n == 0)
             return false;
-        if (c < 0x80)
-            continue;
-        if (c >= 0xc2 && c < 0xe0) {
-            more = 1, min = 0x80, c &= 0x1f;
-        } else if (c >= 0xe0 && c < 0xf0) {
-            more = 2, min = 0x800, c &= 0x0f;
-        } else if (c >= 0xf0 && c < 0xf5) {
-            more = 3, min = 0x10000, c &= 0x07;
-        } else {
-            return false;
-        }
-        for (; more > 0; more--) {
-            if (s == end || (*s & 0xc0) != 0x80)
-                return false;
-            c = c << 6 | (*s++ & 0x3f);
-        }
-        if (c < min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-            return false;
+        s += n;
     }
     return true;
+}
+
+void text_escape(struct buf *out, const void *p, size_t len)
+{
+    const uint8_t *s = p, *end = s + len;
+
+    while (s < end) {
+        size_t n = *s < 0x20 || *s == 0x7f ? 0 : utf8_len(s, end);
+
+        if (n == 0)
+            buf_printf(out, "\\x%02x", *s++);
+        else
+            buf_add(out, s, n), s += n;
+    }
 }
 
 bool text_has_prefix(const char *s, const char *prefix)

@@ -30,6 +30,11 @@ bool name_is_valid(const char *s);
 /* Well-formed UTF-8 without NUL? */
 bool utf8_is_valid(const void *p, size_t len);
 
+/* Append bytes for people and JSON: well-formed UTF-8 as it is, control bytes
+ * and broken UTF-8 as \xNN. */
+struct buf;
+void text_escape(struct buf *out, const void *p, size_t len);
+
 bool text_has_prefix(const char *s, const char *prefix);
 bool text_has_suffix(const char *s, const char *suffix);
 
