@@ -53,7 +53,7 @@ bool clock_parse(const char *s, int64_t *ns)
 {
     struct tm tm = {0};
     int n = 0, hh, mm;
-    int64_t frac = 0, scale = NS, offset = 0;
+    int64_t frac = 0, scale = NS, offset = 0, sec;
     char sign;
 
     if (sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon,
@@ -80,6 +80,10 @@ bool clock_parse(const char *s, int64_t *ns)
     }
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    *ns = ((int64_t)timegm(&tm) - offset) * NS + frac;
+    sec = (int64_t)timegm(&tm) - offset;
+    /* Go's zero time is the year 1, which does not fit nanoseconds */
+    if (__builtin_mul_overflow(sec, NS, ns) ||
+        __builtin_add_overflow(*ns, frac, ns))
+        *ns = sec < 0 ? INT64_MIN : INT64_MAX;
     return true;
 }
