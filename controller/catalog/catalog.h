@@ -94,6 +94,9 @@ int catalog_job_get(struct catalog *c, const char *id, struct job_row *out,
                     struct error *e); /* full id or unique prefix */
 int catalog_jobs(struct catalog *c, const char *node, size_t limit,
                  struct job_row **out, size_t *count, struct error *e);
+/* At start: jobs that were queued or running end as failed ("the controller
+ * was restarted"), with their last event. */
+int catalog_jobs_interrupted(struct catalog *c, size_t *count, struct error *e);
 /* Events of a job (state, step, progress at most 1/s, log lines), numbered
  * from 1 without gaps: what SSE clients replay after a reload. */
 int catalog_event_add(struct catalog *c, const char *job, int64_t seq,
@@ -113,5 +116,8 @@ int catalog_plan_get(struct catalog *c, const char *id, char **json,
 /* ---- audit: append-only, hash-chained ---- */
 int catalog_audit(struct catalog *c, const char *who, const char *what,
                   const char *node, const char *result, struct error *e);
+/* Check the whole chain: how many lines are sound, and OCM_E_DAMAGED naming
+ * the first that was changed or is missing. */
+int catalog_audit_verify(struct catalog *c, int64_t *lines, struct error *e);
 
 #endif

@@ -30,8 +30,10 @@ struct job_kind {
 struct jobs *jobs_new(uv_loop_t *loop, struct catalog *c,
                       const struct job_kind *const *kinds, size_t count,
                       void *context);
-/* No new jobs, running ones are cancelled; `on_idle` when none is left. */
+/* Loop thread. No new jobs, those waiting and running are cancelled;
+ * `on_idle` (from the loop, never within this call) when none is left. */
 void jobs_stop(struct jobs *js, void (*on_idle)(void *arg), void *arg);
+/* Loop thread, when idle. The memory goes with the next turns of the loop. */
 void jobs_free(struct jobs *js);
 
 /* Any thread. Takes `params` (stolen, also on failure). The id of the new job
@@ -49,8 +51,10 @@ const atomic_bool *job_cancelled(struct job *j);
 /* Called on any thread when the job is cancelled (to cancel a stream, say);
  * NULL takes it away. */
 void job_on_cancel(struct job *j, void (*fn)(void *arg), void *arg);
-/* Wait for the nodes this job changes, in name order (no deadlock). Released
- * at the job's end. */
+/* Wait for the nodes this job changes: it gets all of them or waits in state
+ * "queued". Released at the job's end. Claim all in one call: a second call
+ * does not wait, it fails with OCM_E_BUSY when a node is taken.
+ * OCM_E_CANCELLED when the job is cancelled meanwhile. */
 int job_claim_nodes(struct job *j, const char *const *nodes, size_t count,
                     struct error *e);
 void job_step(struct job *j, const char *step); /* "backup", "fetch", "swap" */
@@ -64,7 +68,10 @@ void job_log(struct job *j, const char *level, const char *fmt, ...)
 /* An event as JSON text: {"seq":1,"time":"...","type":"state|step|progress|
  * log|result", ...}. Kept events are replayed from the catalog by the
  * caller; this tells that there are new ones. Any thread; `fn` runs on the
- * thread that made the event and must not block. */
+ * thread that made the event and must neither block nor call anything of
+ * jobs. After jobs_unwatch has returned it is not running any more.
+ * The last event of a job is a "state" that is done, partial, failed or
+ * cancelled; the row in the catalog is final before it comes. */
 struct job_watch;
 struct job_watch *jobs_watch(struct jobs *js, const char *id,
                              void (*fn)(void *arg), void *arg);
