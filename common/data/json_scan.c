@@ -5,14 +5,14 @@
 
 #include "common/base/text.h"
 
-void json_scan_init(struct json_scan *s, const void *p, size_t len)
+void scan_init(struct json_scan *s, const void *p, size_t len)
 {
     *s = (struct json_scan){.start = p, .p = p, .end = (const uint8_t *)p};
     if (len)
         s->end += len;
 }
 
-void json_bad(struct json_scan *s, const char *what)
+void scan_bad(struct json_scan *s, const char *what)
 {
     if (!s->bad)
         s->bad = what;
@@ -37,7 +37,7 @@ static uint8_t peek(struct json_scan *s)
 static bool take(struct json_scan *s, uint8_t c, const char *what)
 {
     if (peek(s) != c) {
-        json_bad(s, what);
+        scan_bad(s, what);
         return false;
     }
     s->p++;
@@ -47,20 +47,20 @@ static bool take(struct json_scan *s, uint8_t c, const char *what)
 static void enter(struct json_scan *s)
 {
     if (s->depth >= JSON_SCAN_DEPTH_MAX) {
-        json_bad(s, "nested too deeply");
+        scan_bad(s, "nested too deeply");
         return;
     }
     s->depth++;
     s->begun &= ~(1ull << s->depth);
 }
 
-void json_object(struct json_scan *s)
+void scan_object(struct json_scan *s)
 {
     if (take(s, '{', "expected an object"))
         enter(s);
 }
 
-void json_array(struct json_scan *s)
+void scan_array(struct json_scan *s)
 {
     if (take(s, '[', "expected an array"))
         enter(s);
@@ -85,7 +85,7 @@ static bool more(struct json_scan *s, uint8_t close)
     return true;
 }
 
-bool json_item(struct json_scan *s)
+bool scan_item(struct json_scan *s)
 {
     return more(s, ']');
 }
@@ -95,7 +95,7 @@ static bool hex4(struct json_scan *s, uint32_t *out)
     uint8_t b[2];
 
     if (s->end - s->p < 4 || !hex_decode((const char *)s->p, 4, b, 2)) {
-        json_bad(s, "broken \\u escape");
+        scan_bad(s, "broken \\u escape");
         return false;
     }
     s->p += 4;
@@ -161,7 +161,7 @@ static size_t escape(struct json_scan *s, uint8_t out[4])
     }
     return utf8_encode(c, out);
 bad:
-    json_bad(s, "broken escape in a string");
+    scan_bad(s, "broken escape in a string");
     return 0;
 }
 
@@ -193,12 +193,12 @@ static void string_body(struct json_scan *s, struct buf *out)
         while (s->p < s->end && *s->p >= 0x20 && *s->p != '"' && *s->p != '\\')
             s->p++;
         if (s->p >= s->end || *s->p < 0x20) {
-            json_bad(s, "string without end");
+            scan_bad(s, "string without end");
             return;
         }
         if (s->p > run) {
             if (!utf8_is_valid(run, (size_t)(s->p - run))) {
-                json_bad(s, "string is not UTF-8");
+                scan_bad(s, "string is not UTF-8");
                 return;
             }
             put(s, out, &key_len, run, (size_t)(s->p - run));
@@ -211,7 +211,7 @@ static void string_body(struct json_scan *s, struct buf *out)
         s->key[key_len] = 0;
 }
 
-const char *json_key(struct json_scan *s)
+const char *scan_key(struct json_scan *s)
 {
     if (!more(s, '}') || !take(s, '"', "expected a key"))
         return NULL;
@@ -221,33 +221,33 @@ const char *json_key(struct json_scan *s)
     return s->key;
 }
 
-void json_string(struct json_scan *s, struct buf *out)
+void scan_string(struct json_scan *s, struct buf *out)
 {
     if (take(s, '"', "expected a string"))
         string_body(s, out);
 }
 
-uint64_t json_u64(struct json_scan *s)
+uint64_t scan_u64(struct json_scan *s)
 {
     const uint8_t *first;
     uint64_t v = 0;
 
     if (peek(s) < '0' || *s->p > '9') {
-        json_bad(s, "expected a whole number");
+        scan_bad(s, "expected a whole number");
         return 0;
     }
     for (first = s->p; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++) {
         uint64_t digit = (uint64_t)(*s->p - '0');
 
         if (v > (UINT64_MAX - digit) / 10) {
-            json_bad(s, "number too large");
+            scan_bad(s, "number too large");
             return 0;
         }
         v = v * 10 + digit;
     }
     if ((*first == '0' && s->p - first > 1) ||
         (s->p < s->end && strchr(".eE", *s->p) && *s->p))
-        json_bad(s, "expected a whole number");
+        scan_bad(s, "expected a whole number");
     return v;
 }
 
@@ -262,7 +262,7 @@ static bool word(struct json_scan *s, const char *w)
     return true;
 }
 
-bool json_null(struct json_scan *s)
+bool scan_null(struct json_scan *s)
 {
     return word(s, "null");
 }
@@ -277,11 +277,11 @@ static void skip_number(struct json_scan *s)
             *s->p == '.' || *s->p == 'e' || *s->p == 'E'))
         s->p++;
     if (s->p == first)
-        json_bad(s, "expected a value");
+        scan_bad(s, "expected a value");
 }
 
 /* A loop, not a recursion: `open` has one bit per level, 1 for an object. */
-void json_skip(struct json_scan *s)
+void scan_skip(struct json_scan *s)
 {
     int floor = s->depth;
     uint64_t open = 0;
@@ -302,18 +302,18 @@ void json_skip(struct json_scan *s)
         }
         /* on to the next value: close all levels that end here */
         while (!s->bad && s->depth > floor) {
-            if (open & 1ull << s->depth ? json_key(s) != NULL : json_item(s))
+            if (open & 1ull << s->depth ? scan_key(s) != NULL : scan_item(s))
                 break;
         }
     } while (!s->bad && s->depth > floor);
 }
 
-int json_end(struct json_scan *s, struct error *e)
+int scan_end(struct json_scan *s, struct error *e)
 {
     if (!s->bad) {
         skip_space(s);
         if (s->p != s->end)
-            json_bad(s, "bytes behind the end");
+            scan_bad(s, "bytes behind the end");
     }
     if (!s->bad)
         return 0;

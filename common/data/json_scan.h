@@ -28,27 +28,27 @@ struct json_scan {
     char key[JSON_SCAN_KEY_MAX + 1];
 };
 
-void json_scan_init(struct json_scan *s, const void *p, size_t len);
+void scan_init(struct json_scan *s, const void *p, size_t len);
 
 /* '{', then keys one by one: NULL at '}' or on an error. The key is borrowed
  * until the next one. After each key its value must be taken or skipped. */
-void json_object(struct json_scan *s);
-const char *json_key(struct json_scan *s);
+void scan_object(struct json_scan *s);
+const char *scan_key(struct json_scan *s);
 
 /* '[', then: is there one more element? */
-void json_array(struct json_scan *s);
-bool json_item(struct json_scan *s);
+void scan_array(struct json_scan *s);
+bool scan_item(struct json_scan *s);
 
 /* Append the decoded string (UTF-8, may hold NUL) to `out`. */
-void json_string(struct json_scan *s, struct buf *out);
-uint64_t json_u64(struct json_scan *s);
-bool json_null(struct json_scan *s); /* true: null stood there, taken */
-void json_skip(struct json_scan *s); /* any value */
+void scan_string(struct json_scan *s, struct buf *out);
+uint64_t scan_u64(struct json_scan *s);
+bool scan_null(struct json_scan *s); /* true: null stood there, taken */
+void scan_skip(struct json_scan *s); /* any value */
 
 /* Only white space may follow. 0, or OCM_E_DAMAGED with what and where. */
-int json_end(struct json_scan *s, struct error *e);
+int scan_end(struct json_scan *s, struct error *e);
 
 /* The caller found the content wrong: sticks as an error of this place. */
-void json_bad(struct json_scan *s, const char *what);
+void scan_bad(struct json_scan *s, const char *what);
 
 #endif

@@ -71,7 +71,7 @@ static void *tree_copy(struct tree_memory *m, const void *p, size_t len)
 static const char *take_text(struct parser *p)
 {
     buf_clear(&p->text);
-    json_string(&p->scan, &p->text);
+    scan_string(&p->scan, &p->text);
     return buf_str(&p->text);
 }
 
@@ -81,7 +81,7 @@ static const char *take_c_text(struct parser *p)
     const char *s = take_text(p);
 
     if (strlen(s) != p->text.len)
-        json_bad(&p->scan, "NUL in a text");
+        scan_bad(&p->scan, "NUL in a text");
     return tree_copy(p->mem, s, p->text.len);
 }
 
@@ -90,7 +90,7 @@ static struct id take_id(struct parser *p)
     struct id id = {{0}};
 
     if (!id_parse(take_text(p), &id))
-        json_bad(&p->scan, "an id is not 64 hex digits");
+        scan_bad(&p->scan, "an id is not 64 hex digits");
     return id;
 }
 
@@ -99,16 +99,16 @@ static int64_t take_time(struct parser *p)
     int64_t ns = 0;
 
     if (!clock_parse(take_text(p), &ns))
-        json_bad(&p->scan, "not a time");
+        scan_bad(&p->scan, "not a time");
     return ns;
 }
 
 static uint64_t take_u64_max(struct parser *p, uint64_t max)
 {
-    uint64_t v = json_u64(&p->scan);
+    uint64_t v = scan_u64(&p->scan);
 
     if (v > max)
-        json_bad(&p->scan, "number too large");
+        scan_bad(&p->scan, "number too large");
     return v;
 }
 
@@ -131,7 +131,7 @@ static const uint8_t *take_base64(struct parser *p, size_t *len)
     uint32_t v = 0;
 
     *len = 0;
-    if (json_null(&p->scan))
+    if (scan_null(&p->scan))
         return tree_copy(p->mem, NULL, 0);
     s = (const uint8_t *)take_text(p);
     n = p->text.len;
@@ -140,7 +140,7 @@ static const uint8_t *take_base64(struct parser *p, size_t *len)
         n--;
     }
     if (p->text.len % 4 != 0) {
-        json_bad(&p->scan, "broken base64");
+        scan_bad(&p->scan, "broken base64");
         n = 0;
     }
     out = tree_alloc(p->mem, n + 1);
@@ -148,7 +148,7 @@ static const uint8_t *take_base64(struct parser *p, size_t *len)
         int digit = base64_value(s[i]);
 
         if (digit < 0) {
-            json_bad(&p->scan, "broken base64");
+            scan_bad(&p->scan, "broken base64");
             break;
         }
         v = v << 6 | (uint32_t)digit;
@@ -224,7 +224,7 @@ static void take_name(struct parser *p, struct tree_node *n)
         }
         used = s[i] == '\\' ? unquote_one(s + i + 1, len - i - 1, &name) : 0;
         if (used == 0) {
-            json_bad(&p->scan, "broken escape in a name");
+            scan_bad(&p->scan, "broken escape in a name");
             break;
         }
         i += 1 + used;
@@ -232,7 +232,7 @@ static void take_name(struct parser *p, struct tree_node *n)
     if (name.len == 0 || name.len > TREE_NAME_MAX ||
         memchr(name.data, '/', name.len) || memchr(name.data, 0, name.len) ||
         strcmp(buf_str(&name), ".") == 0 || strcmp(buf_str(&name), "..") == 0)
-        json_bad(&p->scan, "a name that no file can have");
+        scan_bad(&p->scan, "a name that no file can have");
     n->name = tree_copy(p->mem, name.data, name.len);
     n->name_len = name.len;
     buf_free(&name);
@@ -252,10 +252,10 @@ static enum tree_type take_type(struct parser *p)
 static void take_content(struct parser *p)
 {
     p->id_count = 0;
-    if (json_null(&p->scan))
+    if (scan_null(&p->scan))
         return;
-    json_array(&p->scan);
-    while (json_item(&p->scan)) {
+    scan_array(&p->scan);
+    while (scan_item(&p->scan)) {
         p->ids = mem_grow(p->ids, &p->id_cap, p->id_count + 1, sizeof(*p->ids));
         p->ids[p->id_count++] = take_id(p);
     }
@@ -264,24 +264,24 @@ static void take_content(struct parser *p)
 static void take_xattrs(struct parser *p)
 {
     p->xattr_count = 0;
-    if (json_null(&p->scan))
+    if (scan_null(&p->scan))
         return;
-    json_array(&p->scan);
-    while (json_item(&p->scan)) {
+    scan_array(&p->scan);
+    while (scan_item(&p->scan)) {
         struct tree_xattr x = {.name = ""};
         const char *key;
 
-        json_object(&p->scan);
-        while ((key = json_key(&p->scan)) != NULL) {
+        scan_object(&p->scan);
+        while ((key = scan_key(&p->scan)) != NULL) {
             if (strcmp(key, "name") == 0)
                 x.name = take_c_text(p);
             else if (strcmp(key, "value") == 0)
                 x.value = take_base64(p, &x.value_len);
             else
-                json_skip(&p->scan);
+                scan_skip(&p->scan);
         }
         if (!*x.name || !x.value)
-            json_bad(&p->scan, "an attribute without name or value");
+            scan_bad(&p->scan, "an attribute without name or value");
         p->xattrs = mem_grow(p->xattrs, &p->xattr_cap, p->xattr_count + 1,
                              sizeof(*p->xattrs));
         p->xattrs[p->xattr_count++] = x;
@@ -342,11 +342,11 @@ static enum field field_of(struct parser *p, const char *key)
         if (strcmp(key, field_names[i]) == 0)
             return (enum field)i;
         if (strcasecmp(key, field_names[i]) == 0)
-            json_bad(&p->scan, "a key in unusual case");
+            scan_bad(&p->scan, "a key in unusual case");
     }
     for (; *key; key++) {
         if (*key & 0x80)
-            json_bad(&p->scan, "a key that is not ASCII");
+            scan_bad(&p->scan, "a key that is not ASCII");
     }
     return F_UNKNOWN;
 }
@@ -360,12 +360,12 @@ static void take_linktarget(struct parser *p, struct tree_node *n, bool raw)
         if (!n->linktarget) /* the raw form, if there, counts */
             n->linktarget = take_c_text(p);
         else
-            json_skip(&p->scan);
+            scan_skip(&p->scan);
         return;
     }
     bytes = (const char *)take_base64(p, &len);
     if (strlen(bytes) != len)
-        json_bad(&p->scan, "NUL in a link target");
+        scan_bad(&p->scan, "NUL in a link target");
     if (len)
         n->linktarget = bytes;
 }
@@ -406,16 +406,16 @@ static void take_field(struct parser *p, enum field f, struct tree_node *n)
         n->group = take_c_text(p);
         break;
     case F_INODE:
-        n->inode = json_u64(s);
+        n->inode = scan_u64(s);
         break;
     case F_DEVICE_ID:
-        n->device_id = json_u64(s);
+        n->device_id = scan_u64(s);
         break;
     case F_SIZE:
-        n->size = json_u64(s);
+        n->size = scan_u64(s);
         break;
     case F_LINKS:
-        n->links = json_u64(s);
+        n->links = scan_u64(s);
         break;
     case F_LINKTARGET:
         take_linktarget(p, n, false);
@@ -427,17 +427,17 @@ static void take_field(struct parser *p, enum field f, struct tree_node *n)
         take_xattrs(p);
         break;
     case F_DEVICE:
-        n->device = json_u64(s);
+        n->device = scan_u64(s);
         break;
     case F_CONTENT:
         take_content(p);
         break;
     case F_SUBTREE:
-        if (!json_null(s))
+        if (!scan_null(s))
             n->subtree = take_id(p);
         break;
     case F_UNKNOWN:
-        json_skip(s);
+        scan_skip(s);
         break;
     }
 }
@@ -449,22 +449,22 @@ static void take_node(struct parser *p, struct tree_node *n)
 
     *n = (struct tree_node){.name = "", .user = "", .group = ""};
     p->id_count = p->xattr_count = 0;
-    json_object(&p->scan);
-    while ((key = json_key(&p->scan)) != NULL) {
+    scan_object(&p->scan);
+    while ((key = scan_key(&p->scan)) != NULL) {
         enum field f = field_of(p, key);
 
         if (f != F_UNKNOWN && (seen & 1u << f))
-            json_bad(&p->scan, "a key stands twice");
+            scan_bad(&p->scan, "a key stands twice");
         seen |= 1u << f;
         take_field(p, f, n);
     }
     if (!(seen & 1u << F_NAME) || !(seen & 1u << F_TYPE))
-        json_bad(&p->scan, "an entry without name or type");
+        scan_bad(&p->scan, "an entry without name or type");
     if (n->type == TREE_DIR ? id_is_zero(&n->subtree)
                             : !id_is_zero(&n->subtree))
-        json_bad(&p->scan, "a folder without subtree, or a subtree elsewhere");
+        scan_bad(&p->scan, "a folder without subtree, or a subtree elsewhere");
     if (n->type != TREE_FILE && p->id_count)
-        json_bad(&p->scan, "content of what is no file");
+        scan_bad(&p->scan, "content of what is no file");
     if (n->type == TREE_SYMLINK && !n->linktarget)
         n->linktarget = "";
     n->content_count = p->id_count;
@@ -507,7 +507,7 @@ static void check_names(struct parser *p, struct tree *t)
         qsort(order, t->count, sizeof(*order), by_name);
         for (size_t i = 1; i < t->count; i++) {
             if (by_name(&order[i - 1], &order[i]) == 0)
-                json_bad(&p->scan, "a name stands twice");
+                scan_bad(&p->scan, "a name stands twice");
         }
     }
     free(order);
@@ -523,22 +523,22 @@ int tree_parse(const void *data, size_t len, struct tree *out, struct error *e)
     int rc;
 
     *out = (struct tree){.memory = p.mem};
-    json_scan_init(s, data, len);
-    json_object(s);
-    while ((key = json_key(s)) != NULL) {
+    scan_init(s, data, len);
+    scan_object(s);
+    while ((key = scan_key(s)) != NULL) {
         if (strcasecmp(key, "nodes") != 0) {
-            json_skip(s);
+            scan_skip(s);
             continue;
         }
         if (seen || strcmp(key, "nodes") != 0)
-            json_bad(s, "nodes stand twice, or in unusual case");
+            scan_bad(s, "nodes stand twice, or in unusual case");
         seen = true;
-        if (json_null(s))
+        if (scan_null(s))
             continue;
-        json_array(s);
-        while (json_item(s)) {
+        scan_array(s);
+        while (scan_item(s)) {
             if (out->count >= TREE_MAX_ENTRIES) {
-                json_bad(s, "too many entries");
+                scan_bad(s, "too many entries");
                 break;
             }
             out->nodes =
@@ -547,10 +547,10 @@ int tree_parse(const void *data, size_t len, struct tree *out, struct error *e)
         }
     }
     if (!seen)
-        json_bad(s, "no nodes");
+        scan_bad(s, "no nodes");
     if (!s->bad)
         check_names(&p, out);
-    rc = json_end(s, e);
+    rc = scan_end(s, e);
     if (rc < 0) {
         error_prefix(e, "tree");
         tree_free(out);
