@@ -336,7 +336,7 @@ static void cancel_reaches_a_running_job(void **state)
     jobs_stop(f->jobs, on_idle, f);
     turn_until(f, is_idle, NULL);
     assert_int_equal(jobs_cancel(f->jobs, id, &e), OCM_E_INVALID);
-    assert_int_equal(jobs_cancel(f->jobs, "j0", &e), OCM_E_NOTFOUND);
+    assert_int_equal(jobs_cancel(f->jobs, "j9", &e), OCM_E_NOTFOUND);
     assert_int_equal(jobs_start(f->jobs, "ok", "", "me", json_object(), id, &e),
                      OCM_E_CLOSED);
 }
