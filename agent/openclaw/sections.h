@@ -46,8 +46,23 @@ extern const struct section_def section_table[];
 extern const size_t section_table_len;
 
 /* Which section a path below the state directory belongs to; NULL: not
- * stored (caches, locks, sockets, what OpenClaw rebuilds). */
+ * stored (caches, locks, sockets, what OpenClaw rebuilds). By name alone: the
+ * config may say otherwise (a workspace, an include file, a secrets file);
+ * the roots of openclaw_detect know that. `rel` has no slash at its ends.
+ * What nobody knows is "other", so that no file of a person is lost. */
 const struct section_def *section_of(int era, const char *rel, bool is_dir);
+
+/* Is it a folder whose entries belong to several sections ("agents",
+ * "agents/main", "state", "cron", "logs")? section_of gives "other" for it. */
+bool section_is_shared(int era, const char *rel);
+
+/* Is a path that is stored a SQLite database by its name? */
+bool section_is_database(const char *rel);
+
+/* Does only a restore of the same node bring the file at `at` back? A clone
+ * and a move drop it, whatever the action of its section: old copies of the
+ * config, keys of this node, what OpenClaw writes anew for its host. */
+bool section_restore_only(int era, const char *at);
 
 /* What the file at `at` ("config/gateway/openclaw.json") is. */
 enum file_kind section_file_kind(int era, const char *at);
