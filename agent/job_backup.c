@@ -242,6 +242,9 @@ static int await_verdict(struct backup *b, const struct capture_result *r,
         case OCM__ENVELOPE__BODY_PROGRESS:
             continue;
         case OCM__ENVELOPE__BODY_COMMITTED:
+            /* of a part of the node it would forget the rest */
+            if (b->req->n_sections || b->req->no_data)
+                return 1;
             id_hex(&r->root, key);
             rc = capture_cache_commit(b->cache, key, e);
             if (rc < 0)

@@ -226,7 +226,11 @@ static int commit(struct backup *b, const Ocm__Commit *c)
     b->out->partial = c->partial;
     b->out->report = report(b, c);
     id_hex(&b->out->snapshot, snap_hex);
-    id_hex(&b->out->root, root_hex);
+    /* the agent keeps its cache of unchanged files for whole backups only */
+    if (b->order->section_count == 0 && !b->order->no_data)
+        id_hex(&b->out->root, root_hex);
+    else
+        memcpy(root_hex, b->node->last_root, sizeof(root_hex));
     rc = catalog_node_backup(b->c->catalog, b->node->id, b->began_ns,
                              c->partial ? "partial" : "complete", snap_hex,
                              root_hex, b->e);
@@ -326,7 +330,9 @@ int handle_backup(struct controller *c, struct stream *s,
     if (rc < 0) {
         /* keep what came: the next try need not send it again */
         repo_writer_flush(b.w, NULL);
-        catalog_node_backup(c->catalog, node->id, 0, "failed", "", "", NULL);
+        catalog_node_backup(c->catalog, node->id, node->last_backup_ns,
+                            "failed", node->last_snapshot, node->last_root,
+                            NULL);
     }
     repo_writer_free(b.w);
     zstream_free(b.z);

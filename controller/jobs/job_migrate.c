@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* Apply a plan that was agreed to. Restore and clone do exactly the plan. A
+ * move first stops and fences the source's gateway, takes a last snapshot,
+ * plans again and stops if a *config* edit is new; when it cannot be finished
+ * the source is set free again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "controller/jobs/kinds.h"
+#include "controller/jobs/plan_request.h"
+#include "controller/nodes.h"
+#include "controller/repo/repo.h"
+
+#define GATEWAY_MS (10 * 60 * 1000) /* a hanging channel takes minutes */
+
+static int gateway(struct job *j, const struct node *node, const char *verb,
+                   struct error *e)
+{
+    struct controller *c = job_context(j);
+    Ocm__Envelope m = OCM__ENVELOPE__INIT, *reply = NULL;
+    Ocm__GatewayRequest req = OCM__GATEWAY_REQUEST__INIT;
+    struct stream *s = nodes_open_stream(c->nodes, node->id, e);
+    int rc;
+
+    if (!s) {
+        error_prefix(e, "%s", node->name);
+        return e->code;
+    }
+    req.verb = (char *)verb;
+    m.body_case = OCM__ENVELOPE__BODY_GATEWAY_REQUEST;
+    m.gateway_request = &req;
+    rc = stream_send(s, &m, e);
+    if (rc == 0)
+        rc = stream_expect(s, OCM__ENVELOPE__BODY_GATEWAY_REPLY, GATEWAY_MS,
+                           &reply, e);
+    if (rc == 0)
+        job_log(j, "info", "%s: gateway %s%s", node->name,
+                reply->gateway_reply->state,
+                reply->gateway_reply->fenced ? ", fenced" : "");
+    stream_message_free(reply);
+    stream_end(s, NULL);
+    stream_close(s);
+    return rc;
+}
+
+/* ---- move ---- */
+
+/* Is an edit of the config area in `after` that `before` did not have? */
+static const char *new_config_edit(const json_t *before, const json_t *after)
+{
+    const json_t *old = json_object_get(before, "edits"), *d, *o;
+    size_t i, k;
+
+    json_array_foreach(json_object_get(after, "edits"), i, d)
+    {
+        const char *file = json_string_value(json_object_get(d, "file"));
+        bool known = false;
+
+        if (!file || strncmp(file, "config/", 7) != 0)
+            continue;
+        json_array_foreach(old, k, o)
+        {
+            known = known || (json_equal(json_object_get(d, "id"),
+                                         json_object_get(o, "id")) &&
+                              json_equal(json_object_get(d, "new"),
+                                         json_object_get(o, "new")));
+        }
+        if (!known)
+            return file;
+    }
+    return NULL;
+}
+
+/* The source is fenced: last snapshot, plan again, compare. */
+static int plan_last(struct job *j, struct plan_request *p,
+                     const json_t *agreed, struct error *e)
+{
+    struct backup_order order = {.job = job_id(j), .tag = "move"};
+    struct backup_outcome out = {0};
+    json_t *fresh = json_object();
+    const char *file;
+    int rc;
+
+    order.no_data = json_is_true(json_object_get(p->options, "no_data"));
+    rc = kinds_backup(j, &p->source, &order, &out, e);
+    if (rc == 0 && out.partial)
+        rc = error_set(e, OCM_E_PARTIAL,
+                       "the last backup of %s is partial; a move needs a "
+                       "complete one",
+                       p->source.name);
+    if (rc == 0) {
+        p->snapshot = out.snapshot;
+        p->root = out.root;
+        job_step(j, "plan again");
+        rc = plan_request_ask(j, p, fresh, e);
+    }
+    if (rc == 0 && (file = new_config_edit(agreed, fresh)) != NULL)
+        rc = error_set(e, OCM_E_CHANGED,
+                       "%s has changed since the plan was agreed to; make a "
+                       "new plan",
+                       file);
+    json_decref(out.report);
+    json_decref(fresh);
+    return rc;
+}
+
+static int fence_source(struct job *j, struct plan_request *p,
+                        const json_t *agreed, struct error *e)
+{
+    struct controller *c = job_context(j);
+    int rc;
+
+    if (!nodes_connected(c->nodes, p->source.id)) {
+        if (p->dead_source) {
+            job_log(j, "warn",
+                    "%s is not connected and taken as dead, as you said: "
+                    "never start its gateway again",
+                    p->source.name);
+            return 0;
+        }
+        return error_set(e, OCM_E_OFFLINE,
+                         "%s is not connected, so its gateway cannot be "
+                         "stopped; if that machine is gone for good say "
+                         "--dead-source",
+                         p->source.name);
+    }
+    job_step(j, "fence the source");
+    rc = gateway(j, &p->source, "fence", e);
+    if (rc < 0)
+        return rc;
+    p->source_fenced = true;
+    return plan_last(j, p, agreed, e);
+}
+
+static void release_source(struct job *j, struct plan_request *p)
+{
+    struct error e = {0};
+
+    if (!p->source_fenced)
+        return;
+    job_step(j, "free the source");
+    if (gateway(j, &p->source, "unfence", &e) < 0 ||
+        gateway(j, &p->source, "start", &e) < 0)
+        job_log(j, "error",
+                "%s could not be set free again: %s; on it run: ocmctl "
+                "node unfence %s",
+                p->source.name, e.text, p->source.name);
+}
+
+/* ---- the job ---- */
+
+static int load(struct controller *c, const char *id, json_t **kept,
+                struct plan_request *p, struct error *e)
+{
+    json_error_t je;
+    char *text;
+    int rc = catalog_plan_get(c->catalog, id, &text, e);
+
+    if (rc < 0)
+        return rc;
+    *kept = json_loads(text, 0, &je);
+    free(text);
+    if (!*kept)
+        return error_set(e, OCM_E_DAMAGED, "plan %s: %s", id, je.text);
+    rc = plan_request_from_json(c, json_object_get(*kept, "request"), p, e);
+    if (rc < 0) {
+        json_decref(*kept);
+        *kept = NULL;
+    }
+    return rc;
+}
+
+static int run(struct job *j, const json_t *params, json_t *result,
+               struct error *e)
+{
+    struct controller *c = job_context(j);
+    const char *id = json_string_value(json_object_get(params, "plan"));
+    const char *claim[2];
+    struct plan_request p;
+    json_t *kept = NULL, *plan;
+    int rc = load(c, id ? id : "", &kept, &p, e);
+
+    if (rc < 0)
+        return rc;
+    plan = json_object_get(kept, "plan");
+    claim[0] = p.source.name;
+    claim[1] = p.target.name;
+    rc = job_claim_nodes(j, claim, strcmp(claim[0], claim[1]) ? 2 : 1, e);
+    if (rc == 0)
+        rc = catalog_node_get(c->catalog, p.source.id, &p.source, e);
+    if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
+        rc = fence_source(j, &p, plan, e);
+    if (rc == 0)
+        rc = plan_request_apply(j, &p, params, result, e);
+    if (rc < 0)
+        release_source(j, &p);
+    catalog_audit(c->catalog, job_owner(j), "plan applied", p.target.name,
+                  rc < 0 ? e->text : "ok", NULL);
+    plan_request_fini(&p);
+    json_decref(kept);
+    return rc;
+}
+
+const struct job_kind job_migrate = {.name = "migrate", .run = run};
+const struct job_kind job_restore = {.name = "restore", .run = run};
