@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* A regular file: as in the last backup, as a database, or read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/capture/database.h"
+#include "agent/capture/database_copy.h"
+#include "agent/capture/walk.h"
+#include "common/base/log.h"
+
+static const struct cache_record *last_time(struct capture *c)
+{
+    if (!c->old)
+        return NULL;
+    return cache_find(c->old, (char *)c->path.data, c->path.len);
+}
+
+static int keep(struct capture *c, const struct cache_record *rec,
+                struct entry *out, bool remember, struct error *e)
+{
+    if (remember && c->fresh && rec->id_count <= CACHE_IDS_MAX)
+        cache_add(c->fresh, (char *)c->path.data, c->path.len, rec);
+    capture_count_file(c, out->attr.size);
+    return sums_add(c, &rec->sum, e);
+}
+
+static int read_plain(struct capture *c, int dir_fd, const char *name,
+                      struct entry *out, struct error *e)
+{
+    struct content content = {0};
+    struct cache_record rec;
+    int rc = READ_STABLE;
+
+    if (!links_find(c, &out->attr, &content))
+        rc = read_file(c, dir_fd, name, &out->attr, &content, e);
+    if (rc == READ_GONE)
+        log_debug("vanished: path=%s", (char *)c->path.data);
+    if (rc == READ_GONE || rc == READ_FAILED)
+        rc = STEP_NOTHING;
+    if (rc < 0 || rc == STEP_NOTHING)
+        goto out;
+    if (rc == READ_STABLE)
+        links_add(c, &out->attr, &content);
+    rec = (struct cache_record){.kind = CACHE_FILE,
+                                .attr = out->attr,
+                                .stored_size = content.size,
+                                .sum = content.sum,
+                                .id_count = content.count};
+    entry_content(out, &content);
+    rec.ids = out->id_count > 1 ? out->ids : &out->one;
+    /* what moved under our eyes is read again next time */
+    rc = keep(c, &rec, out, rc == READ_STABLE, e);
+out:
+    content_free(&content);
+    return rc;
+}
+
+/* Is it to be taken as a database? 1 yes, 0 no. A chosen one that is none is
+ * a problem, and stored as the file it is. */
+static int wants_database(struct capture *c, int dir_fd, const char *name,
+                          uint8_t flags, enum capture_choice choice,
+                          uint64_t size)
+{
+    int kind;
+
+    if (choice != CAPTURE_DATABASE &&
+        !(flags & (NAME_HAS_WAL | NAME_HAS_JOURNAL)))
+        return 0;
+    kind = database_kind(dir_fd, name);
+    if (kind > DATABASE_NONE)
+        return 1;
+    if (kind == DATABASE_NONE && choice == CAPTURE_DATABASE && size > 0)
+        capture_problem(c, "is no SQLite database, stored as a plain file");
+    return 0;
+}
+
+int file_capture(struct capture *c, const struct place *pl, int dir_fd,
+                 const char *name, uint8_t *flags, enum capture_choice choice,
+                 struct entry *out, struct error *e)
+{
+    const struct cache_record *rec = last_time(c);
+    char *live;
+    int rc;
+
+    if (wants_database(c, dir_fd, name, *flags, choice, out->attr.size)) {
+        *flags |= NAME_DATABASE;
+        live = place_live(c, pl);
+        rc = database_capture(c, live, &out->attr, rec, out, e);
+        free(live);
+        return rc;
+    }
+    out->kind = CACHE_FILE;
+    if (entry_fits(c, rec, CACHE_FILE, &out->attr, NULL)) {
+        entry_reuse(out, rec);
+        return keep(c, rec, out, true, e);
+    }
+    return read_plain(c, dir_fd, name, out, e);
+}

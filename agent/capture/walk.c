@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/* Walking folders.
+ *
+ * A folder: list and sort its names, merge them with what the layout puts
+ * there, visit each. When all of them are as in the last backup and none is
+ * missing, the folder's tree id is the old one and no JSON is made; otherwise
+ * the nodes are encoded and the tree is sent. What cannot be looked at costs
+ * itself only. One list of names and entries is held per level. */
+#include "agent/capture/walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/capture/database.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/data/tree.h"
+
+#define TREE_ROOM (1u << 20) /* no node is larger than that */
+
+/* One folder being walked. */
+struct folder {
+    const struct place *pl; /* NULL: not a real folder */
+    int fd;                 /* -1: not a real folder */
+    unsigned depth;
+    struct names names;
+    struct entry *entries;
+    size_t count, cap;
+    bool changed; /* something differs from the last backup */
+};
+
+static int walk_folder(struct capture *c, const struct place *pl, int fd,
+                       const struct layout *over, unsigned depth, bool prune,
+                       struct entry *self, struct error *e);
+
+char *place_live(const struct capture *c, const struct place *pl)
+{
+    if (c->path.len < pl->rel_at)
+        return mem_strdup(pl->root->path);
+    return path_join(pl->root->path, (char *)c->path.data + pl->rel_at);
+}
+
+static void add_entry(struct folder *f, const struct entry *en)
+{
+    f->entries =
+        mem_grow(f->entries, &f->cap, f->count + 1, sizeof(*f->entries));
+    f->entries[f->count++] = *en;
+    if (!en->unchanged)
+        f->changed = true;
+}
+
+/* --- one entry of a real folder */
+
+static int open_folder(int at_fd, const char *name, int nofollow)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | nofollow;
+    int fd = openat(at_fd, name, flags | O_NOATIME);
+
+    if (fd < 0 && errno == EPERM)
+        fd = openat(at_fd, name, flags);
+    return fd;
+}
+
+static int visit_folder(struct capture *c, struct folder *f, const char *name,
+                        const struct layout *over, enum capture_choice choice,
+                        struct entry *en, struct error *e)
+{
+    struct stat st;
+    int fd, rc;
+
+    if (f->pl->device != en->attr.device) {
+        capture_problem(c, "another file system is mounted here, not entered");
+        return STEP_NOTHING;
+    }
+    if (f->depth >= CAPTURE_MAX_DEPTH) {
+        capture_problem(c, "more than %u folders deep, not entered",
+                        CAPTURE_MAX_DEPTH);
+        return STEP_NOTHING;
+    }
+    fd = open_folder(f->fd, name, O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return STEP_NOTHING;
+    if (fd < 0) {
+        capture_problem(c, "folder cannot be opened: %m");
+        return STEP_NOTHING;
+    }
+    if (fstat(fd, &st) == 0)
+        en->attr = attr_of(&st);
+    rc = walk_folder(c, f->pl, fd, over, f->depth + 1,
+                     choice == CAPTURE_DESCEND, en, e);
+    close(fd);
+    return rc;
+}
+
+/* Links and special files: nothing to read, only to remember. */
+static int visit_plain(struct capture *c, struct entry *en,
+                       enum cache_kind kind)
+{
+    struct cache_record rec = {.kind = kind, .attr = en->attr};
+    const struct cache_record *old =
+        c->old ? cache_find(c->old, (char *)c->path.data, c->path.len) : NULL;
+
+    en->kind = kind;
+    en->unchanged = entry_fits(c, old, kind, &en->attr, NULL);
+    if (c->fresh)
+        cache_add(c->fresh, (char *)c->path.data, c->path.len, &rec);
+    if (c->section >= 0)
+        c->seen[c->section] = true;
+    return STEP_STORED;
+}
+
+static int visit(struct capture *c, struct folder *f, const char *name,
+                 uint8_t *flags, const struct layout *over, struct entry *en,
+                 struct error *e)
+{
+    const struct capture_root *root = f->pl->root;
+    enum capture_choice choice = CAPTURE_TAKE;
+    struct stat st;
+    int rc = capture_check(c, e);
+
+    if (rc < 0)
+        return rc;
+    if (fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT)
+            log_debug("vanished: path=%s", (char *)c->path.data);
+        else
+            capture_problem(c, "cannot be looked at: %m");
+        return STEP_NOTHING;
+    }
+    if (root->choose) {
+        const char *rel =
+            (char *)c->path.data +
+            (c->path.len < f->pl->rel_at ? c->path.len : f->pl->rel_at);
+
+        choice = root->choose(root->arg, rel, S_ISDIR(st.st_mode));
+    }
+    if (choice == CAPTURE_SKIP)
+        return STEP_NOTHING;
+    en->attr = attr_of(&st);
+    switch (st.st_mode & S_IFMT) {
+    case S_IFDIR:
+        return visit_folder(c, f, name, over, choice, en, e);
+    case S_IFREG:
+        return file_capture(c, f->pl, f->fd, name, flags, choice, en, e);
+    case S_IFLNK:
+        return visit_plain(c, en, CACHE_SYMLINK);
+    case S_IFIFO:
+    case S_IFSOCK:
+        return visit_plain(c, en, CACHE_SPECIAL);
+    default:
+        capture_problem(c, "is a device node, not stored");
+        return STEP_NOTHING;
+    }
+}
+
+/* --- what the layout puts in a folder */
+
+/* A root that is a single file: looked at through its own folder. */
+static int visit_root_file(struct capture *c, const struct capture_root *root,
+                           uint64_t device, struct entry *en, struct error *e)
+{
+    const char *slash = strrchr(root->path, '/');
+    const char *name = slash ? slash + 1 : root->path;
+    struct place pl = {
+        .root = root, .rel_at = c->path.len + 1, .device = device};
+    struct folder f = {.pl = &pl};
+    uint8_t flags = 0;
+    char *dir = slash && slash > root->path
+                    ? mem_strndup(root->path, (size_t)(slash - root->path))
+                    : mem_strdup(slash ? "/" : ".");
+    char *wal = mem_printf("%s-wal", root->path);
+    char *journal = mem_printf("%s-journal", root->path);
+    int rc = STEP_NOTHING;
+
+    if (access(wal, F_OK) == 0)
+        flags |= NAME_HAS_WAL;
+    if (access(journal, F_OK) == 0)
+        flags |= NAME_HAS_JOURNAL;
+    f.fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (f.fd < 0) {
+        capture_problem(c, "%s cannot be opened: %m", dir);
+    } else {
+        rc = visit(c, &f, name, &flags, NULL, en, e);
+        close(f.fd);
+    }
+    free(dir);
+    free(wal);
+    free(journal);
+    return rc;
+}
+
+static int walk_root_folder(struct capture *c, const struct layout *l, int fd,
+                            unsigned depth, struct entry *en, struct error *e)
+{
+    struct place pl = {.root = l->root, .rel_at = c->path.len + 1};
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        capture_problem(c, "cannot be looked at: %m");
+        return STEP_NOTHING;
+    }
+    en->attr = attr_of(&st);
+    en->live = mem_printf("%s/.", l->root->path);
+    pl.device = en->attr.device;
+    return walk_folder(c, &pl, fd, l, depth, l->root->choose != NULL, en, e);
+}
+
+static struct attr own_folder(void)
+{
+    return (struct attr){
+        .mode = S_IFDIR | 0700, .uid = getuid(), .gid = getgid(), .links = 1};
+}
+
+static int walk_own_folder(struct capture *c, const struct layout *l,
+                           unsigned depth, struct entry *en, struct error *e)
+{
+    en->ours = true;
+    en->attr = own_folder();
+    return walk_folder(c, NULL, -1, l, depth, true, en, e);
+}
+
+/* The root's own path may lead over links: it is what the caller named.
+ * Below it none is followed. */
+static int visit_root(struct capture *c, const struct layout *l, unsigned depth,
+                      struct entry *en, struct error *e)
+{
+    struct stat st;
+    int fd = open_folder(AT_FDCWD, l->root->path, 0), rc;
+
+    if (fd >= 0) {
+        rc = walk_root_folder(c, l, fd, depth, en, e);
+        close(fd);
+        return rc;
+    }
+    if (errno != ENOENT && errno != ENOTDIR) {
+        capture_problem(c, "%s cannot be opened: %m", l->root->path);
+        return STEP_NOTHING;
+    }
+    if (lstat(l->root->path, &st) == 0 && !S_ISDIR(st.st_mode) &&
+        l->kid_count == 0) {
+        en->live = mem_strdup(l->root->path);
+        return visit_root_file(c, l->root, st.st_dev, en, e);
+    }
+    /* nothing there; others may still stand below its place */
+    return walk_own_folder(c, l, depth, en, e);
+}
+
+static int visit_layout(struct capture *c, struct folder *f,
+                        const struct layout *l, struct entry *en,
+                        struct error *e)
+{
+    int rc, before = c->section;
+
+    c->section = l->section >= 0 ? l->section : before;
+    switch (l->kind) {
+    case LAYOUT_ROOT:
+        rc = visit_root(c, l, f->depth + 1, en, e);
+        break;
+    case LAYOUT_ROWS:
+        rc = rows_capture(c, l->rows, en, e);
+        break;
+    case LAYOUT_META:
+        rc = capture_meta(c, en, e);
+        break;
+    case LAYOUT_SUMS:
+        rc = capture_sums(c, en, e);
+        break;
+    default:
+        rc = walk_own_folder(c, l, f->depth + 1, en, e);
+        break;
+    }
+    c->section = before;
+    return rc;
+}
+
+/* --- a folder */
+
+/* The companions of a database are in its copy already. */
+static bool is_stored_with_owner(struct folder *f, const struct name *n)
+{
+    const struct name *owner;
+
+    if (!(n->flags & NAME_COMPANION))
+        return false;
+    owner = names_owner(&f->names, n);
+    return owner && (owner->flags & NAME_DATABASE);
+}
+
+static int visit_name(struct capture *c, struct folder *f, struct name *n,
+                      const struct layout *over, struct entry *en,
+                      struct error *e)
+{
+    if (is_stored_with_owner(f, n))
+        return STEP_NOTHING;
+    return visit(c, f, n->s, &n->flags, over, en, e);
+}
+
+/* A name that both the folder and the layout have. A plain way in the layout
+ * is laid over the real folder; anything else takes its place. */
+static int visit_both(struct capture *c, struct folder *f, struct name *n,
+                      const struct layout *l, struct entry *en, struct error *e)
+{
+    struct stat st;
+    bool real_dir = fstatat(f->fd, n->s, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    S_ISDIR(st.st_mode);
+    int rc = STEP_NOTHING;
+
+    if (l->kind == LAYOUT_FOLDER && real_dir)
+        rc = visit_name(c, f, n, l, en, e);
+    if (rc != STEP_NOTHING)
+        return rc;
+    entry_free(en);
+    *en = (struct entry){.name = n->s, .name_len = n->len};
+    return visit_layout(c, f, l, en, e);
+}
+
+static int visit_all(struct capture *c, struct folder *f,
+                     const struct layout *over, struct error *e)
+{
+    size_t i = 0, k = 0, kids = over ? over->kid_count : 0;
+
+    while (i < f->names.count || k < kids) {
+        struct name *n = i < f->names.count ? &f->names.items[i] : NULL;
+        struct layout *l = k < kids ? over->kids[k] : NULL;
+        int order = !n ? 1 : !l ? -1 : strcmp(n->s, l->name);
+        struct entry en = {0};
+        size_t before;
+        int rc;
+
+        i += order <= 0;
+        k += order >= 0;
+        en.name = order <= 0 ? n->s : l->name;
+        en.name_len = strlen(en.name);
+        before = capture_push(c, en.name, en.name_len);
+        rc = order < 0    ? visit_name(c, f, n, NULL, &en, e)
+             : order == 0 ? visit_both(c, f, n, l, &en, e)
+                          : visit_layout(c, f, l, &en, e);
+        capture_pop(c, before);
+        if (rc == STEP_STORED) {
+            add_entry(f, &en);
+            continue;
+        }
+        entry_free(&en);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int encode(struct capture *c, struct folder *f, struct id *tree,
+                  struct error *e)
+{
+    tree_begin(&c->tree);
+    for (size_t i = 0; i < f->count; i++) {
+        if (c->tree.len > BLOB_TREE_MAX - TREE_ROOM || i == TREE_MAX_ENTRIES) {
+            capture_problem(c, "too many entries for one folder, %zu left out",
+                            f->count - i);
+            break;
+        }
+        entry_encode(c, f->fd, &f->entries[i]);
+    }
+    tree_end(&c->tree);
+    return read_store(c, BLOB_TREE, c->tree.data, c->tree.len, tree, e);
+}
+
+/* All visited: the folder's tree, and its record. */
+static int finish(struct capture *c, struct folder *f, struct entry *self,
+                  struct error *e)
+{
+    const struct cache_record *old =
+        c->old ? cache_find(c->old, (char *)c->path.data, c->path.len) : NULL;
+    struct cache_record rec = {
+        .kind = CACHE_DIR, .attr = self->attr, .children = f->count};
+    int rc = 0;
+
+    self->kind = CACHE_DIR;
+    if (old && old->kind == CACHE_DIR && !f->changed &&
+        old->children == f->count && idset_has(c->known, &old->sum)) {
+        self->one = old->sum;
+        self->unchanged =
+            self->ours ? attr_same(&old->attr, &self->attr)
+                       : entry_fits(c, old, CACHE_DIR, &self->attr, NULL);
+    } else {
+        rc = encode(c, f, &self->one, e);
+    }
+    if (rc < 0)
+        return rc;
+    rec.sum = self->one;
+    if (c->fresh)
+        cache_add(c->fresh, (char *)c->path.data, c->path.len, &rec);
+    if (c->path.len > 0)
+        capture_count_dir(c);
+    return STEP_STORED;
+}
+
+static int walk_folder(struct capture *c, const struct place *pl, int fd,
+                       const struct layout *over, unsigned depth, bool prune,
+                       struct entry *self, struct error *e)
+{
+    struct folder f = {.pl = pl, .fd = fd, .depth = depth};
+    int rc = fd < 0 ? 0 : names_read(fd, &c->list, &f.names);
+
+    if (rc == -EOVERFLOW) {
+        capture_problem(c,
+                        "more than %d entries in one folder, the rest is "
+                        "left out",
+                        TREE_MAX_ENTRIES);
+    } else if (rc < 0) {
+        capture_problem(c, "folder cannot be listed: %s", strerror(-rc));
+        if (!over)
+            return STEP_NOTHING;
+    }
+    rc = visit_all(c, &f, over, e);
+    if (rc == 0 && f.count == 0 && prune)
+        rc = STEP_NOTHING;
+    else if (rc == 0)
+        rc = finish(c, &f, self, e);
+    for (size_t i = 0; i < f.count; i++)
+        entry_free(&f.entries[i]);
+    free(f.entries);
+    names_free(&f.names);
+    return rc;
+}
+
+int walk_all(struct capture *c, struct id *root, struct error *e)
+{
+    struct entry top = {0};
+    int rc = walk_own_folder(c, c->layout, 0, &top, e);
+
+    *root = top.one;
+    entry_free(&top);
+    return rc < 0 ? rc : 0;
+}
