@@ -1,0 +1,123 @@
+# ocm.sh - sourced by the integration and end-to-end scripts: one controller and its agents on
+# loopback, in a temp folder that goes away at the end. $OCM_BIN is where the programs are.
+set -euo pipefail
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+top=$(dirname "$(dirname "$here")")
+: "${OCM_BIN:?run this through tests/run, or set OCM_BIN to the folder of the built programs}"
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/ocm-test.XXXXXX")
+export HOME=$T/home XDG_RUNTIME_DIR=$T/run
+mkdir -p "$HOME" "$T/run"; chmod 700 "$T/run"
+unset OCM_SOCKET
+pids=()
+
+stop_pid() { # PID [SECONDS]: TERM, then KILL after a bound
+  local i n=$((${2:-10} * 20))
+  kill -TERM "$1" 2>/dev/null || return 0
+  for ((i = 0; i < n; i++)); do kill -0 "$1" 2>/dev/null || break; sleep 0.05; done
+  kill -KILL "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
+}
+
+cleanups=()
+at_end() { cleanups=("$*" "${cleanups[@]}"); }
+finish() {
+  local status=$? p c
+  set +e
+  trap - EXIT
+  for c in "${cleanups[@]}"; do eval "$c"; done
+  for p in "${pids[@]}"; do stop_pid "$p" 15; done
+  # a sanitizer's report in a daemon's log is a failure even when all else went well
+  if grep -lE 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$T"/*.log 2>/dev/null; then
+    grep -hE -A12 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$T"/*.log | head -60
+    [[ $status == 0 ]] && status=99
+  fi
+  if [[ $status != 0 && $status != 77 ]]; then
+    for c in "$T"/*.log; do [[ -s $c ]] && { echo "--- $(basename "$c")"; tail -25 "$c"; }; done
+  fi
+  if [[ -n ${KEEP:-} ]]; then echo "kept: $T"; else chmod -R u+rwX "$T" 2>/dev/null; rm -rf "$T"; fi
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+die() { echo "FAILED: $*" >&2; exit 1; }
+skip() { echo "$*"; exit 77; }
+need_root() { [[ $(id -u) == 0 ]] || skip "needs root"; }
+step() { echo "== $*"; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds, looked at 20 times a second
+wait_for() {
+  local i n=$(($1 * 20)); shift
+  for ((i = 0; i < n; i++)); do if "$@" >/dev/null 2>&1; then return 0; fi; sleep 0.05; done
+  echo "waited in vain for: $*" >&2
+  return 1
+}
+
+free_ports() { # N: that many free TCP ports, distinct
+  python3 - "$1" <<'X'
+import socket, sys
+s = [socket.socket() for _ in range(int(sys.argv[1]))]
+for x in s: x.bind(('127.0.0.1', 0))
+print(*[x.getsockname()[1] for x in s])
+X
+}
+
+# start_controller: $T/controller.conf, repository $T/repo; its pid in $controller
+start_controller() {
+  if [[ ! -f $T/controller.conf ]]; then
+    read -r AGENT_PORT JOIN_PORT < <(free_ports 2)
+    cat >"$T/controller.conf" <<X
+[controller]
+state_dir = $T/controller
+[listen]
+address = 127.0.0.1
+agents = $AGENT_PORT
+join = $JOIN_PORT
+[repository]
+path = $T/repo
+free_floor = ${FREE_FLOOR:-16M}
+[api]
+socket = $T/run/ocm.sock
+X
+  fi
+  "$OCM_BIN/ocm-controller" --config "$T/controller.conf" 2>>"$T/controller.log" &
+  controller=$!
+  pids+=("$controller")
+  wait_for 20 ctl status || die "the controller did not start"
+}
+
+ctl() { "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" "$@"; }
+
+# agent_conf NAME HOME [LINES...]: $T/agent-NAME.conf
+agent_conf() {
+  local name=$1 home=$2; shift 2
+  { printf '[agent]\nstate_dir = %s\nreconnect_max = 2s\n[openclaw]\nhome = %s\n' "$T/agent-$name" "$home"; printf '%s\n' "$@"; } >"$T/agent-$name.conf"
+}
+
+# join_agent NAME: a token, and its one use
+join_agent() {
+  ctl --json node token --name "$1" | jq -r .token |
+    "$OCM_BIN/ocm-agent" --config "$T/agent-$1.conf" join --controller "127.0.0.1:$JOIN_PORT" --name "$1" 2>>"$T/agent-$1.log"
+}
+
+# start_agent NAME: its pid in ${agent[NAME]}
+declare -A agent
+start_agent() {
+  HOME=$(sed -n 's/^home = //p' "$T/agent-$1.conf") "$OCM_BIN/ocm-agent" --config "$T/agent-$1.conf" run 2>>"$T/agent-$1.log" &
+  agent[$1]=$!
+  pids+=("$!")
+  wait_for 20 connected "$1" || die "agent $1 did not connect"
+}
+connected() { [[ $(ctl --json node show "$1" | jq -r .node.connected) == true ]]; }
+
+# restic on the controller's repository
+rst() { restic --no-cache -r "$T/repo" --password-file "$T/controller/repository.password" "$@"; }
+
+# same_tree A B: content, modes, times, links, xattrs; prints the differences
+listing() {
+  (cd "$1" && find . -printf '%P|%y|%m|%T@|%l|%n\n' | sed '/^|/d' | sort
+   find . -type f -print0 | sort -z | xargs -0 -r sha256sum
+   getfattr -R -h -d -m '^user\.' . 2>/dev/null | sort)
+}
+same_tree() { diff <(listing "$1") <(listing "$2"); }
