@@ -14,6 +14,7 @@
 #define CHANNEL_MAX_STREAMS 64
 #define CHANNEL_KEEPALIVE_MS 30000 /* silence before PING */
 #define CHANNEL_DEAD_MS 20000      /* no answer to PING: closed */
+#define CHANNEL_HELLO_MS 20000     /* on_open to channel_allow_streams */
 
 struct channel;
 
@@ -38,7 +39,10 @@ struct channel *channel_new(struct tls_stream *tls, bool even,
                             const struct channel_handler *h, void *arg);
 
 /* Until this is called every peer-opened stream is a protocol error: first
- * Hello and Welcome must have passed. */
+ * Hello and Welcome must have passed. A channel that has not got so far
+ * CHANNEL_HELLO_MS after on_open is closed with OCM_E_TIMEOUT, so that nobody
+ * holds a connection without saying who it is; on the join port this bounds
+ * the whole conversation. */
 void channel_allow_streams(struct channel *ch);
 void channel_set_keepalive(struct channel *ch, int64_t silence_ms);
 
@@ -56,6 +60,7 @@ void channel_close(struct channel *ch, int code, const char *why);
 struct channel *channel_ref(struct channel *ch);
 void channel_unref(struct channel *ch);
 
+/* NULL from on_closed on. */
 struct tls_stream *channel_tls(struct channel *ch);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A TLS connection over uv_tcp_t: two byte queues and one pump. Loop thread
- * only. Owner callbacks never run inside a call that the owner makes. */
+ * only. Owner callbacks never run inside a call that the owner makes. There is
+ * no free: the stream lives until on_closed has returned. */
 #ifndef COMMON_NET_TLS_STREAM_H
 #define COMMON_NET_TLS_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "common/net/tls_context.h"
@@ -33,7 +35,9 @@ struct tls_stream *tls_stream_accept(uv_stream_t *listener,
                                      struct tls_context *ctx,
                                      const struct tls_handler *h, void *arg,
                                      int *rc);
-/* Client side: dials `addr`; expects a certificate for `expect_name`. */
+/* Client side: dials `addr`; expects a certificate for `expect_name`, which
+ * only TLS_JOIN_CLIENT may leave out (NULL). A connection that fails is told
+ * by on_closed; NULL and a code in *rc only for what can be seen at once. */
 struct tls_stream *tls_stream_dial(uv_loop_t *loop, struct tls_context *ctx,
                                    const struct sockaddr *addr,
                                    const char *expect_name,
@@ -57,5 +61,13 @@ void tls_stream_abort(struct tls_stream *t, int status, const char *why);
 
 /* The peer's certificate; valid after on_ready. */
 const struct tls_peer *tls_stream_peer(const struct tls_stream *t);
+
+/* "192.0.2.1:4711" or "[2001:db8::1]:4711"; "?" before the connection. */
+const char *tls_stream_address(const struct tls_stream *t);
+uv_loop_t *tls_stream_loop(const struct tls_stream *t);
+
+/* Ciphertext of ours that the peer's kernel has acknowledged: grows as long
+ * as a slow link still moves. */
+uint64_t tls_stream_acked(const struct tls_stream *t);
 
 #endif
