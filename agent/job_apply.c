@@ -13,6 +13,7 @@
 
 #include "agent/apply/apply.h"
 #include "agent/fetch.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -20,6 +21,8 @@
 #define PLAN_MAX_EDITS 5000
 #define PLAN_MAX_WARNINGS 2000
 #define APPLY_PROGRESS_MS 100
+#define RESULTS_KEPT 32
+#define RESULT_MAX_BYTES (64 * 1024)
 
 struct apply_job {
     struct agent *agent;
@@ -241,6 +244,9 @@ int job_plan(struct agent *a, struct stream *s, const Ocm__PlanRequest *req,
 
 /* ---- apply ---- */
 
+static void keep_result(const struct agent *a, const char *job,
+                        const Ocm__Envelope *m);
+
 static int send_result(struct apply_job *j, const struct apply_result *r,
                        struct error *e)
 {
@@ -268,7 +274,57 @@ static int send_result(struct apply_job *j, const struct apply_result *r,
         r->gateway_down_ms > 0 ? (uint64_t)r->gateway_down_ms : 0;
     m.body_case = OCM__ENVELOPE__BODY_APPLY_RESULT;
     m.apply_result = &out;
+    keep_result(j->agent, j->id, &m);
     return stream_send(j->stream, &m, e);
+}
+
+/* ---- results, kept so that a repeated request gets the same answer ---- */
+
+static char *result_path(const struct agent *a, const char *job)
+{
+    char *dir = agent_path(a, "results"), *path;
+
+    dir_make(dir, 0700, NULL);
+    path = path_join(dir, job);
+    free(dir);
+    return path;
+}
+
+/* The answer as it went out; only the newest few are kept. */
+static void keep_result(const struct agent *a, const char *job,
+                        const Ocm__Envelope *m)
+{
+    size_t len = ocm__envelope__get_packed_size(m);
+    uint8_t *packed = mem_alloc(len);
+    char *path = result_path(a, job);
+    struct error e = {0};
+
+    ocm__envelope__pack(m, packed);
+    if (file_write(path, packed, len, 0600, &e) < 0)
+        log_warn("result of %s not kept: %s", job, e.text);
+    files_keep_newest(path, RESULTS_KEPT);
+    free(packed);
+    free(path);
+}
+
+/* 1: it was done before and the answer has been sent again. */
+static int send_kept(struct apply_job *j, struct error *e)
+{
+    char *path = result_path(j->agent, j->id);
+    Ocm__Envelope *m = NULL;
+    struct buf b = {0};
+    int rc = 0;
+
+    if (file_read(path, RESULT_MAX_BYTES, &b, NULL) == 0)
+        m = ocm__envelope__unpack(NULL, b.len, b.data);
+    if (m) {
+        rc = stream_send(j->stream, m, e);
+        rc = rc < 0 ? rc : 1;
+        ocm__envelope__free_unpacked(m, NULL);
+    }
+    buf_free(&b);
+    free(path);
+    return rc;
 }
 
 int job_apply(struct agent *a, struct stream *s, const Ocm__ApplyRequest *req,
@@ -287,6 +343,11 @@ int job_apply(struct agent *a, struct stream *s, const Ocm__ApplyRequest *req,
         return error_set(e, OCM_E_PROTOCOL, "apply without a plan");
     memcpy(agreed.b, req->digest.data, ID_LEN);
     j.id = req->plan->job;
+    if (!name_is_valid(j.id))
+        return error_set(e, OCM_E_PROTOCOL, "apply of a job without an id");
+    rc = send_kept(&j, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     if (!agent_claim(a, req->plan->job))
         return error_set(e, OCM_E_BUSY, "another job runs on this node");
     rc = options_fill(&j, req->plan, &conf, &o, &rules, e);

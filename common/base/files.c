@@ -252,6 +252,52 @@ int tree_remove(const char *path, struct error *e)
     return 0;
 }
 
+struct aged {
+    char *name;
+    struct timespec mtime;
+};
+
+static int newest_first(const void *pa, const void *pb)
+{
+    const struct aged *a = pa, *b = pb;
+
+    if (a->mtime.tv_sec != b->mtime.tv_sec)
+        return a->mtime.tv_sec < b->mtime.tv_sec ? 1 : -1;
+    return a->mtime.tv_nsec < b->mtime.tv_nsec ? 1 : -1;
+}
+
+void files_keep_newest(const char *path, size_t count)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir_path =
+        slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+    DIR *dir = opendir(dir_path);
+    struct aged *list = NULL;
+    size_t n = 0, cap = 0;
+    struct dirent *d;
+    struct stat st;
+
+    free(dir_path);
+    if (!dir)
+        return;
+    while ((d = readdir(dir)) != NULL) {
+        if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        list = mem_grow(list, &cap, n + 1, sizeof(*list));
+        list[n++] = (struct aged){mem_strdup(d->d_name), st.st_mtim};
+    }
+    if (n > 0)
+        qsort(list, n, sizeof(*list), newest_first);
+    for (size_t i = 0; i < n; i++) {
+        if (i >= count)
+            unlinkat(dirfd(dir), list[i].name, 0);
+        free(list[i].name);
+    }
+    free(list);
+    closedir(dir);
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -36,6 +36,10 @@ int dir_make(const char *path, mode_t mode, struct error *e);
  * A missing path is success. */
 int tree_remove(const char *path, struct error *e);
 
+/* Keep the `count` newest files of the folder that holds `path`; the others
+ * are unlinked. Best effort. */
+void files_keep_newest(const char *path, size_t count);
+
 bool file_exists(const char *path); /* lstat, anything */
 bool dir_exists(const char *path);  /* stat, a folder */
 

@@ -193,7 +193,15 @@ static int run(struct job *j, const json_t *params, json_t *result,
         rc = fence_source(j, &p, plan, e);
     if (rc == 0)
         rc = plan_request_apply(j, &p, params, result, e);
-    if (rc < 0)
+    if (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT)
+        /* the target may have come up: two live gateways would be worse */
+        job_log(j, "error",
+                "it is not known whether %s was applied; look at it before "
+                "anything else%s%s",
+                p.target.name,
+                p.source_fenced ? ", and then: ocmctl node unfence " : "",
+                p.source_fenced ? p.source.name : "");
+    else if (rc < 0)
         release_source(j, &p);
     catalog_audit(c->catalog, job_owner(j), "plan applied", p.target.name,
                   rc < 0 ? e->text : "ok", NULL);

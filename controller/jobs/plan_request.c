@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
@@ -14,6 +15,8 @@
 
 #define PLAN_IDLE_MS (10 * 60 * 1000)  /* agents tell progress meanwhile */
 #define APPLY_IDLE_MS (15 * 60 * 1000) /* stopping a gateway may take five */
+#define OUTCOME_MS (10 * 60 * 1000)    /* for a node that was cut off */
+#define OUTCOME_POLL_MS 500
 
 static const char *const intentions[] = {
     [OCM__INTENTION__RESTORE] = "restore",
