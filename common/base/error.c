@@ -27,7 +27,8 @@ static void clean(char *s)
     }
 }
 
-static void set_text(struct error *e, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+set_text(struct error *e, const char *fmt, va_list ap)
 {
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
     clean(e->text);
