@@ -53,7 +53,7 @@ extern const size_t section_table_len;
 const struct section_def *section_of(int era, const char *rel, bool is_dir);
 
 /* Is it a folder whose entries belong to several sections ("agents",
- * "agents/main", "state", "cron", "logs")? section_of gives "other" for it. */
+ * "agents/main", "agents/main/agent", "cron")? section_of says "other". */
 bool section_is_shared(int era, const char *rel);
 
 /* Is a path that is stored a SQLite database by its name? */
