@@ -50,12 +50,22 @@ void adapt_free(struct adapt *a);
  * boundaries); NULL when no rule applies. Caller frees. */
 char *adapt_map_path(const struct adapt *a, const char *path);
 
+/* A folder or file that will be on the target afterwards, by its live path.
+ * Told for every root that is placed (plans do not stage them all), so that
+ * paths in the configuration are checked against what will be there. Optional:
+ * without it, what lies in the target's state folder counts as there. */
+void adapt_restored_root(struct adapt *a, const char *live);
+
 /* Edit the staged file in place and record the edits and warnings. Databases
  * are opened with SQLite's defences on. With ACTION_MERGE the staged file
- * becomes the *target's* database with the source's rows brought over. */
+ * becomes the *target's* database with the source's rows brought over. A file
+ * that must not come to this node (a device identity in a clone, ...) becomes
+ * the target's own, or is removed from the stage when the target has none:
+ * then it is not to be placed. */
 int adapt_file(struct adapt *a, const struct adapt_file *f, struct error *e);
 
-/* After all files: what spans files (paths that do not exist on the target,
+/* After all files: env files (which variables hold the gateway's token stands
+ * in the config), and what spans files (paths that do not exist on the target,
  * channels live on the source, versions, binaries). */
 int adapt_finish(struct adapt *a, struct error *e);
 

@@ -19,7 +19,8 @@ struct plan_edit {
     char *section, *file, *place; /* file as in the snapshot */
     char *old_value, *new_value;  /* clear; masked by plan_mask */
     const char *rule; /* "path", "node-owned", "identity", "self-reference",
-                          "user", "channel", "fresh" (static string) */
+                          "user", "channel", "fresh", "merge" (rows brought
+                          into the target's database); a static string */
     bool secret;
     char *note; /* or NULL */
 };
@@ -38,6 +39,11 @@ struct plan {
     size_t warning_count, warning_cap;
 };
 
+/* The id an edit of that section, file, place and rule has. */
+void plan_edit_id(const char *section, const char *file, const char *place,
+                  const char *rule, char out[20]);
+
+/* Copies all but `rule`. The result is borrowed until the next edit. */
 struct plan_edit *plan_add_edit(struct plan *p, const char *section,
                                 const char *file, const char *place,
                                 const char *old_value, const char *new_value,

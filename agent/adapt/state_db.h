@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The state database (state/openclaw.sqlite): what its tables mean to an
+ * adaptation, and the rows of a copy edited for the target. Measured on
+ * schema 18 of OpenClaw 2026.9.6; a table or column that is not there is
+ * passed over. */
+#ifndef AGENT_ADAPT_STATE_DB_H
+#define AGENT_ADAPT_STATE_DB_H
+
+#include "agent/adapt/adapt_internal.h"
+#include "agent/adapt/staged_db.h"
+
+/* Rows of users' own cron jobs; the others are made again at each start. */
+#define USER_JOBS "declaration_key IS NULL"
+/* Keys of config_machine_state that go along to another node. */
+#define MACHINE_KEYS                                                           \
+    "state_key IN ('authProfiles.store','authProfiles.state',"                 \
+    "'auth.sharedStore','voicewake.triggers','voicewake.routing',"             \
+    "'tts.prefsPath','hooks.internal.installs','cron.store')"
+
+struct state_work {
+    struct work w;
+    struct staged_db db;
+    bool merge;         /* only rows that are brought over are looked at */
+    json_t *own_socket; /* of the target's approvals, or NULL */
+};
+
+/* Edit the rows of s->db for the target. */
+int state_rows_adapt(struct state_work *s);
+
+/* The staged database becomes the target's, with the source's rows. */
+int state_merge(struct adapt *a, const struct adapt_file *f, const char *live,
+                struct error *e);
+
+/* Hex SHA-256 of a workspace's path: its key. */
+void workspace_key(const char *path, char out[65]);
+
+#endif
