@@ -51,12 +51,12 @@ static int fail(struct blob_index *ix, struct error *e)
     if (code == SQLITE_FULL)
         return error_set(e, OCM_E_SPACE, "%s: no space left on the disk",
                          ix->path);
-    return error_set(e,
-                     code == SQLITE_CORRUPT || code == SQLITE_NOTADB
-                         ? OCM_E_DAMAGED
-                         : OCM_E_FAILED,
-                     "blob index %s: %s (it is a cache: stop, delete it, start)",
-                     ix->path, sqlite3_errmsg(ix->db));
+    return error_set(
+        e,
+        code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? OCM_E_DAMAGED
+                                                        : OCM_E_FAILED,
+        "blob index %s: %s (it is a cache: stop, delete it, start)", ix->path,
+        sqlite3_errmsg(ix->db));
 }
 
 sqlite3_stmt *index_take(struct blob_index *ix, enum index_statement which)

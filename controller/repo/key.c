@@ -4,11 +4,9 @@
 #include "controller/repo/repo_internal.h"
 
 #include <jansson.h>
-#include <pwd.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -23,7 +21,6 @@
 #define KEY_MEMORY_MAX (1ull << 30)
 #define KEY_P_MAX 64
 #define KEY_FILES_MAX 100
-#define KEY_HOST_MAX 256
 
 static json_t *base64(const void *p, size_t len)
 {
@@ -111,16 +108,16 @@ static bool master_parse(const void *p, size_t len, struct seal_secret *m)
 
 static char *key_text(const struct buf *salt, const struct buf *data)
 {
-    char now[CLOCK_TEXT_MAX], host[KEY_HOST_MAX] = "";
-    struct passwd *pw = getpwuid(geteuid());
+    char now[CLOCK_TEXT_MAX], host[LOCK_HOST_MAX], user[LOCK_USER_MAX];
     json_t *j;
     char *text;
 
     clock_format(clock_now_ns(), now);
-    gethostname(host, sizeof(host) - 1);
+    host_name(host);
+    user_name(user);
     j = json_pack("{s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:o,s:o}", "created", now,
-                  "username", pw ? pw->pw_name : "", "hostname", host, "kdf",
-                  "scrypt", "N", KEY_N, "r", KEY_R, "p", KEY_P, "salt",
+                  "username", user, "hostname", host, "kdf", "scrypt", "N",
+                  KEY_N, "r", KEY_R, "p", KEY_P, "salt",
                   base64(salt->data, salt->len), "data",
                   base64(data->data, data->len));
     text = json_dumps(j, JSON_COMPACT);

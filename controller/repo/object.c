@@ -103,8 +103,8 @@ int object_load(struct repo *r, const char *folder, const struct id *id,
     if (len > 0 && body[0] == OBJECT_ZSTD) {
         rc = decompress(body + 1, len - 1, max, plain);
         if (rc < 0)
-            error_set(e, rc, "%s/%s does not decompress",
-                      store_place(r->store), name);
+            error_set(e, rc, "%s/%s does not decompress", store_place(r->store),
+                      name);
     } else {
         buf_add(plain, body, len);
     }

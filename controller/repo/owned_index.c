@@ -75,7 +75,7 @@ int owned_page(struct blob_index *ix, int64_t node, int64_t *after,
                struct id *out, size_t max, size_t *count, struct error *e)
 {
     sqlite3_stmt *st = index_take(ix, ST_OWNED_PAGE);
-    int step;
+    int step = SQLITE_DONE;
 
     *count = 0;
     sqlite3_bind_int64(st, 1, node);
@@ -88,7 +88,7 @@ int owned_page(struct blob_index *ix, int64_t node, int64_t *after,
         if (id && sqlite3_column_bytes(st, 1) == ID_LEN)
             memcpy(out[(*count)++].b, id, ID_LEN);
     }
-    return index_done(ix, st, *count == max ? SQLITE_DONE : step, e);
+    return index_done(ix, st, step, e);
 }
 
 int verified_find(struct blob_index *ix, int64_t node, int64_t tree,

@@ -106,29 +106,29 @@ static struct id take_id(struct index_parser *p)
     struct id id = {{0}};
 
     buf_clear(&p->text);
-    json_string(&p->scan, &p->text);
+    scan_string(&p->scan, &p->text);
     if (!id_parse(buf_str(&p->text), &id))
-        json_bad(&p->scan, "an id is not 64 hex digits");
+        scan_bad(&p->scan, "an id is not 64 hex digits");
     return id;
 }
 
 static uint32_t take_u32(struct index_parser *p)
 {
-    uint64_t v = json_u64(&p->scan);
+    uint64_t v = scan_u64(&p->scan);
 
     if (v > UINT32_MAX)
-        json_bad(&p->scan, "number too large");
+        scan_bad(&p->scan, "number too large");
     return (uint32_t)v;
 }
 
 static enum blob_type take_type(struct index_parser *p)
 {
     buf_clear(&p->text);
-    json_string(&p->scan, &p->text);
+    scan_string(&p->scan, &p->text);
     if (strcmp(buf_str(&p->text), "tree") == 0)
         return BLOB_TREE;
     if (strcmp(buf_str(&p->text), "data") != 0)
-        json_bad(&p->scan, "a blob that is neither data nor tree");
+        scan_bad(&p->scan, "a blob that is neither data nor tree");
     return BLOB_DATA;
 }
 
@@ -138,8 +138,8 @@ static void take_blob(struct index_parser *p)
     const char *key;
     unsigned seen = 0;
 
-    json_object(&p->scan);
-    while ((key = json_key(&p->scan)) != NULL) {
+    scan_object(&p->scan);
+    while ((key = scan_key(&p->scan)) != NULL) {
         if (strcmp(key, "id") == 0) {
             x.id = take_id(p);
             seen |= 1;
@@ -155,11 +155,11 @@ static void take_blob(struct index_parser *p)
         } else if (strcmp(key, "uncompressed_length") == 0) {
             x.raw = take_u32(p);
         } else {
-            json_skip(&p->scan);
+            scan_skip(&p->scan);
         }
     }
     if (seen != 15 || x.length < SEAL_OVERHEAD)
-        json_bad(&p->scan, "a blob without id, type, offset or length");
+        scan_bad(&p->scan, "a blob without id, type, offset or length");
     p->entries =
         mem_grow(p->entries, &p->cap, p->count + 1, sizeof(*p->entries));
     p->entries[p->count++] = x;
@@ -172,21 +172,21 @@ static void take_pack(struct index_parser *p)
     bool seen = false;
 
     p->count = 0;
-    json_object(&p->scan);
-    while ((key = json_key(&p->scan)) != NULL) {
+    scan_object(&p->scan);
+    while ((key = scan_key(&p->scan)) != NULL) {
         if (strcmp(key, "id") == 0) {
             id = take_id(p);
             seen = true;
-        } else if (strcmp(key, "blobs") == 0 && !json_null(&p->scan)) {
-            json_array(&p->scan);
-            while (json_item(&p->scan))
+        } else if (strcmp(key, "blobs") == 0 && !scan_null(&p->scan)) {
+            scan_array(&p->scan);
+            while (scan_item(&p->scan))
                 take_blob(p);
         } else if (strcmp(key, "blobs") != 0) {
-            json_skip(&p->scan);
+            scan_skip(&p->scan);
         }
     }
     if (!seen)
-        json_bad(&p->scan, "a pack without id");
+        scan_bad(&p->scan, "a pack without id");
     if (!p->scan.bad)
         p->rc = p->fn(p->arg, &id, p->entries, p->count);
 }
@@ -199,23 +199,23 @@ int index_parse(const void *data, size_t len, index_pack_cb *fn, void *arg,
     bool seen = false;
     int rc;
 
-    json_scan_init(&p.scan, data, len);
-    json_object(&p.scan);
-    while (p.rc == 0 && (key = json_key(&p.scan)) != NULL) {
+    scan_init(&p.scan, data, len);
+    scan_object(&p.scan);
+    while (p.rc == 0 && (key = scan_key(&p.scan)) != NULL) {
         if (strcmp(key, "packs") != 0) {
-            json_skip(&p.scan);
+            scan_skip(&p.scan);
             continue;
         }
         seen = true;
-        if (json_null(&p.scan))
+        if (scan_null(&p.scan))
             continue;
-        json_array(&p.scan);
-        while (p.rc == 0 && json_item(&p.scan))
+        scan_array(&p.scan);
+        while (p.rc == 0 && scan_item(&p.scan))
             take_pack(&p);
     }
     if (!seen && p.rc == 0)
-        json_bad(&p.scan, "no packs");
-    rc = p.rc ? p.rc : json_end(&p.scan, e);
+        scan_bad(&p.scan, "no packs");
+    rc = p.rc ? p.rc : scan_end(&p.scan, e);
     buf_free(&p.text);
     free(p.entries);
     return rc;

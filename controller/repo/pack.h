@@ -33,8 +33,7 @@ void pack_header_add(struct buf *out, const struct pack_entry *entry);
 /* Decode a decrypted header. `body_len` is the length of the sealed blobs,
  * which the entries must fill exactly. *out: caller frees. */
 int pack_header_parse(const uint8_t *p, size_t len, uint64_t body_len,
-                      struct pack_entry **out, size_t *count,
-                      struct error *e);
+                      struct pack_entry **out, size_t *count, struct error *e);
 
 /* Index JSON: begin, then per pack its blobs, end. */
 void index_begin(struct buf *out);

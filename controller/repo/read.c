@@ -20,9 +20,10 @@ void pack_name(const struct id *pack, char out[REPO_NAME_MAX + 1])
 bool pack_exists(struct repo *r, const struct id *pack)
 {
     char name[REPO_NAME_MAX + 1];
+    uint64_t size;
 
     pack_name(pack, name);
-    return store_exists(r->store, name);
+    return store_size(r->store, name, &size, NULL) != OCM_E_NOTFOUND;
 }
 
 /* A slot for `pack`: the one it has, else the least used idle one; NULL when

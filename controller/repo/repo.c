@@ -14,6 +14,7 @@
 
 #include "common/base/files.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/base/secret.h"
 
 #define REPO_DIR_MODE 0700
@@ -153,8 +154,7 @@ static int open_store(struct repo *r, const struct repo_options *o,
         if (has_objects(r->store, "keys", false) == 0 &&
             has_objects(r->store, "data", true) == 0)
             return error_set(e, OCM_E_NOTFOUND,
-                             "no repository at %s: make one with init",
-                             o->dir);
+                             "no repository at %s: make one with init", o->dir);
         return error_set(e, OCM_E_DAMAGED,
                          "%s/config is missing, though there is a repository "
                          "around it: put it back from a copy",

@@ -16,7 +16,7 @@
 #include "controller/repo/store.h"
 
 #define REPO_SEED_LEN 32
-#define REPO_NAME_MAX (16 + ID_HEX_LEN) /* "snapshots/<id>" and the like */
+#define REPO_NAME_MAX (16 + ID_HEX_LEN)      /* "snapshots/<id>" and the like */
 #define REPO_OBJECT_MAX (256u * 1024 * 1024) /* plaintext of an index */
 #define REPO_SMALL_MAX (4u * 1024 * 1024)    /* of a key, config, lock */
 #define REPO_HANDLES 32                      /* packs kept open for reading */
@@ -37,6 +37,7 @@ struct repo_lock_state {
     unsigned count; /* holders */
     bool exclusive;
     bool stop;           /* refresher: end */
+    bool ending;         /* the last holder is on its way out */
     struct id file;      /* name of the current lock file */
     int64_t refreshed_s; /* CLOCK_BOOTTIME: a suspended host counts */
 };
@@ -124,5 +125,13 @@ int owned_ready(struct repo *r, const char *node_id, int64_t *node,
  * a person who removed it, may have let a prune in: OCM_E_LOCKED. */
 int lock_still_held(struct repo *r, struct error *e);
 void lock_fini(struct repo *r);
+#define LOCK_HOST_MAX 256
+#define LOCK_USER_MAX 64
+void host_name(char out[LOCK_HOST_MAX]);
+void user_name(char out[LOCK_USER_MAX]);
+
+/* ---- snapshots (snapshot.c) ---- */
+int snapshot_load(struct repo *r, const struct id *id, struct snapshot *out,
+                  struct error *e);
 
 #endif

@@ -66,8 +66,8 @@ void store_abort(struct store_file *f); /* NULL is fine */
 struct store_handle;
 int store_handle_open(struct store *s, const char *name,
                       struct store_handle **out, struct error *e);
-int store_handle_read(struct store_handle *h, void *p, size_t len,
-                      uint64_t off, struct error *e);
+int store_handle_read(struct store_handle *h, void *p, size_t len, uint64_t off,
+                      struct error *e);
 uint64_t store_handle_size(const struct store_handle *h);
 void store_handle_close(struct store_handle *h);
 

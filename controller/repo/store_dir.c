@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -152,8 +153,8 @@ int store_begin(struct store *s, struct store_file **out, struct error *e)
     secret_random_text(random, 16);
     f->store = s;
     f->tmp = mem_printf("%s/" STORE_TMP "/%s", s->dir, random);
-    f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                 STORE_FILE_MODE);
+    f->fd =
+        open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
     if (f->fd < 0) {
         rc = fail(e, errno, f->tmp);
         free(f->tmp);
@@ -343,8 +344,7 @@ int store_list(struct store *s, const char *folder, bool deep,
 
     if (rc == OCM_E_NOTFOUND)
         rc = error_set(e, OCM_E_DAMAGED,
-                       "%s is missing: is the right disk mounted there?",
-                       path);
+                       "%s is missing: is the right disk mounted there?", path);
     free(path);
     return rc;
 }
@@ -371,8 +371,8 @@ int store_handle_open(struct store *s, const char *name,
     return 0;
 }
 
-int store_handle_read(struct store_handle *h, void *p, size_t len,
-                      uint64_t off, struct error *e)
+int store_handle_read(struct store_handle *h, void *p, size_t len, uint64_t off,
+                      struct error *e)
 {
     int rc = fd_pread_all(h->fd, p, len, (off_t)off);
 

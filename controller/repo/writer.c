@@ -41,7 +41,7 @@ struct repo_writer {
     int64_t *claims;         /* known blobs that the node sent again */
     size_t claim_count;
     uint64_t claim_generation; /* of the numbers in `claims` */
-    struct zstream *z; /* for repo_writer_add */
+    struct zstream *z;         /* for repo_writer_add */
     struct buf room;
     uint64_t bytes;
     struct error failed; /* the first failure; code 0: none */
