@@ -62,7 +62,7 @@ static int make_ca(struct ca *ca, struct error *e)
 
 static int load_ca(struct ca *ca, struct error *e)
 {
-    bool have_key, have_cert;
+    bool have_key = false, have_cert = false;
     struct buf pem = {0};
     int rc = read_pem(ca->key_path, &ca->key_pem, &have_key, e);
 
