@@ -193,6 +193,39 @@ bool database_has_table(struct database *d, const char *table)
                            params) == 1;
 }
 
+/* Built in since SQLite 3.43; agent databases use it in CHECKs. */
+static void octet_length(sqlite3_context *c, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        sqlite3_result_null(c);
+    else
+        sqlite3_result_int64(c, sqlite3_value_bytes(argv[0]));
+}
+
+int database_verify(const char *path, struct error *e)
+{
+    struct database d;
+    char *text;
+    int rc = database_open(path, &d, e);
+
+    if (rc < 0)
+        return rc;
+    if (sqlite3_libversion_number() < 3043000)
+        sqlite3_create_function(d.db, "octet_length", 1,
+                                SQLITE_UTF8 | SQLITE_DETERMINISTIC |
+                                    SQLITE_INNOCUOUS,
+                                NULL, octet_length, NULL, NULL);
+    text = database_text(&d, "PRAGMA quick_check(1)");
+    if (!text)
+        rc = error_set(e, OCM_E_DAMAGED, "%s: %s", path, sqlite3_errmsg(d.db));
+    else if (strcmp(text, "ok") != 0)
+        rc = error_set(e, OCM_E_DAMAGED, "%s: %s", path, text);
+    free(text);
+    database_close(&d);
+    return rc;
+}
+
 static bool in_list(const char *const *list, const char *name)
 {
     for (; list && *list; list++) {

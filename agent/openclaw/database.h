@@ -28,6 +28,10 @@ int64_t database_schema(const char *path);
 
 bool database_has_table(struct database *d, const char *table);
 
+/* PRAGMA quick_check; 0, or OCM_E_DAMAGED with what it said. Works on schemas
+ * of newer SQLite versions (octet_length) and with modules it lacks. */
+int database_verify(const char *path, struct error *e);
+
 /* The single number of a query with text parameters (NULL-ended list may be
  * NULL); -1 when it fails or gives no row. */
 int64_t database_number(struct database *d, const char *sql,
