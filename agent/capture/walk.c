@@ -355,6 +355,7 @@ static int visit_all(struct capture *c, struct folder *f,
 static int encode(struct capture *c, struct folder *f, struct id *tree,
                   struct error *e)
 {
+    buf_clear(&c->tree);
     tree_begin(&c->tree);
     for (size_t i = 0; i < f->count; i++) {
         if (c->tree.len > BLOB_TREE_MAX - TREE_ROOM || i == TREE_MAX_ENTRIES) {
