@@ -6,6 +6,7 @@
 #include "common/net/tls_context.h"
 
 #include <mbedtls/oid.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,12 +266,23 @@ static int set_policy(struct tls_context *c, struct error *e)
     return 0;
 }
 
+/* libuv writes to sockets without MSG_NOSIGNAL: a peer that has gone away
+ * would end the process. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction old;
+
+    if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 struct tls_context *tls_context_new(enum tls_role role,
                                     const struct tls_files *files,
                                     struct error *e)
 {
     struct tls_context *c;
 
+    ignore_broken_pipes();
     if (!compat_init()) {
         error_set(e, OCM_E_TLS, "the TLS library cannot be started");
         return NULL;

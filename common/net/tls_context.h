@@ -36,6 +36,8 @@ struct tls_files {
     const struct id *ca_fingerprint; /* SHA-256 of the CA's DER */
 };
 
+/* Reads the files now. The first one in a process also makes it ignore SIGPIPE
+ * (unless it has a handler). NULL with a reason that names the file. */
 struct tls_context *tls_context_new(enum tls_role role,
                                     const struct tls_files *files,
                                     struct error *e);

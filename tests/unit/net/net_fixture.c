@@ -362,7 +362,7 @@ Ocm__Envelope *log_line(const char *text)
 
     ocm__envelope__init(&m);
     ocm__log_line__init(&body);
-    body.level = "info";
+    body.level = (char *)"info";
     body.text = (char *)text;
     m.body_case = OCM__ENVELOPE__BODY_LOG_LINE;
     m.log_line = &body;
