@@ -251,10 +251,9 @@ char *rules_map_path(const struct rules *r, const char *path, const char **kind)
     char *clean, *mapped, *full;
 
     if (path[0] == '/') {
-        /* the text as it is first, so that a final '/' or ".." stays */
-        mapped = map_absolute(r, path, kind);
-        if (mapped || strstr(path, "//") == NULL)
-            return mapped;
+        if (!strstr(path, "//") && !strstr(path, "/."))
+            return map_absolute(r, path, kind);
+        /* a detour through ".." must not hide where it ends */
         clean = path_clean(path);
         mapped = clean ? map_absolute(r, clean, kind) : NULL;
         free(clean);
