@@ -124,6 +124,7 @@ static struct MHD_Response *start_download(struct request *rq)
     }
     rq->api->workers++;
     rq->download = NULL;
+    rq->sent = flow_ref(d->flow);
     r = MHD_create_response_from_callback(
         rq->size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)rq->size, DOWNLOAD_BLOCK,
         read_download, d, drop_download);

@@ -55,8 +55,10 @@ struct request {
     struct buf body;
     json_t *json;
     struct peer peer;
+    char *last_event;    /* header Last-Event-ID, or NULL */
     char *about;         /* node, for the audit log */
     struct flow *upload; /* ROUTE_UPLOAD */
+    struct flow *sent;   /* ANSWER_STREAM, once it has begun */
 
     bool begun;     /* headers were looked at */
     bool working;   /* a worker runs the handler */

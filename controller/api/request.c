@@ -41,9 +41,11 @@ void request_free(struct request *rq)
     buf_wipe(&rq->body);
     buf_wipe(&rq->out);
     flow_unref(rq->upload);
+    flow_unref(rq->sent);
     download_free(rq->download);
     events_free(rq->events);
     free(rq->target);
+    free(rq->last_event);
     free(rq->about);
     free(rq->file_name);
     free(rq);
@@ -85,6 +87,8 @@ static bool is_listed(const char *list, const char *name)
 {
     size_t len = strlen(name);
 
+    if (strchr(name, ' '))
+        return false;
     for (const char *at = list; at && len > 0; at++) {
         if (strncmp(at, name, len) == 0 && (at[len] == ' ' || !at[len]))
             return true;
@@ -201,6 +205,14 @@ int request_number(const struct request *rq, const char *name, int64_t fallback,
         return 0;
     return error_set(e, OCM_E_INVALID, "%s must be a number from %lld to %lld",
                      name, (long long)min, (long long)max);
+}
+
+int request_after(const struct request *rq, int64_t *after, struct error *e)
+{
+    /* A browser that comes back says it by the header. */
+    if (rq->last_event && text_to_i64(rq->last_event, 0, INT64_MAX, after))
+        return 0;
+    return request_number(rq, "after", 0, 0, INT64_MAX, after, e);
 }
 
 /* ---- body ---- */

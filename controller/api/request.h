@@ -90,6 +90,8 @@ int request_stream(struct request *rq, const char *type, const char *name,
                    int64_t size, request_produce *produce, void *arg,
                    void (*drop)(void *arg));
 
+/* Where an events stream goes on: Last-Event-ID, or ?after=N; else 0. */
+int request_after(const struct request *rq, int64_t *after, struct error *e);
 /* Events of a job from the one after `after` on, then live ones. */
 int request_events(struct request *rq, const char *job, int64_t after);
 

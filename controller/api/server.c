@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a request: target seen -> headers seen (guard, peer, route) ->
+ * body -> handler on a worker, connection suspended -> worker done -> resumed
+ * -> answer queued -> over. A client that goes away: over at once; when the
+ * worker is still at it, the request is freed at its end. */
+#include "controller/api/api.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/worker.h"
+#include "controller/api/api_internal.h"
+#include "controller/api/guard.h"
+#include "controller/controller_conf.h"
+
+#define API_MEMORY_LIMIT (128 * 1024) /* per connection, in the library */
+#define API_BACKLOG 64
+
+static const char *const local_hosts[] = {"localhost", "ocm", NULL};
+static const struct guard_rules local_rules = {local_hosts};
+
+/* ---- the library in the loop ---- */
+
+static void on_timeout(uv_timer_t *h)
+{
+    api_run(CONTAINER_OF(h, struct api_server, timeout));
+}
+
+void api_run(struct api_server *a)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+
+    if (a->in_run || !a->mhd)
+        return;
+    a->in_run = true;
+    MHD_run(a->mhd);
+    a->in_run = false;
+    if (MHD_get_timeout(a->mhd, &ms) == MHD_YES)
+        uv_timer_start(&a->timeout, on_timeout, ms, 0);
+    else
+        uv_timer_stop(&a->timeout);
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+    (void)status;
+    (void)events;
+    api_run(CONTAINER_OF(h, struct api_server, poll));
+}
+
+void api_suspend(struct request *rq)
+{
+    rq->suspended = true;
+    MHD_suspend_connection(rq->conn);
+}
+
+void api_resume(struct request *rq)
+{
+    if (!rq->suspended)
+        return;
+    rq->suspended = false;
+    MHD_resume_connection(rq->conn);
+}
+
+/* Something moved: whoever waits for it goes on. */
+static void on_wake(uv_async_t *h)
+{
+    struct api_server *a = CONTAINER_OF(h, struct api_server, wake);
+
+    for (struct request *rq = a->requests; rq; rq = rq->next) {
+        if (rq->events && atomic_load(&rq->events->nudged))
+            api_resume(rq);
+        if (rq->sent && flow_ready(rq->sent))
+            api_resume(rq);
+        if (rq->upload && !rq->finished && flow_ready(rq->upload))
+            api_resume(rq);
+    }
+    api_run(a);
+}
+
+static void on_beat(uv_timer_t *h)
+{
+    struct api_server *a = CONTAINER_OF(h, struct api_server, beat);
+
+    for (struct request *rq = a->requests; rq; rq = rq->next) {
+        if (!rq->events)
+            continue;
+        rq->events->beat = true;
+        atomic_store(&rq->events->nudged, true);
+        api_resume(rq);
+    }
+    api_run(a);
+}
+
+/* ---- handlers ---- */
+
+static void write_audit(struct request *rq)
+{
+    struct error e = {0};
+    const char *node = rq->about ? rq->about : "";
+
+    if (!rq->route->audit)
+        return;
+    if (catalog_audit(rq->api->c->catalog, rq->peer.owner, rq->route->audit,
+                      node, rq->rc < 0 ? error_name(rq->rc) : "ok", &e) < 0)
+        log_error("audit: %s", e.text);
+}
+
+static void run_handler(void *arg)
+{
+    struct request *rq = arg;
+
+    rq->rc = rq->route->handler(rq, &rq->e);
+    if (rq->rc < 0)
+        request_fail(rq, status_of_code(rq->rc), error_name(rq->rc),
+                     rq->e.text[0] ? rq->e.text : error_text(rq->rc));
+    write_audit(rq);
+    /* What is left of the body passes unread. */
+    if (rq->upload)
+        flow_abort(rq->upload);
+}
+
+static void maybe_stopped(struct api_server *a);
+
+void api_worker_ended(struct api_server *a)
+{
+    a->workers--;
+    maybe_stopped(a);
+}
+
+static void on_handler_done(void *arg)
+{
+    struct request *rq = arg;
+    struct api_server *a = rq->api;
+
+    rq->working = false;
+    rq->finished = true;
+    if (rq->gone) {
+        request_free(rq);
+    } else {
+        api_resume(rq);
+        api_run(a);
+    }
+    api_worker_ended(a);
+}
+
+static bool start_handler(struct request *rq)
+{
+    struct api_server *a = rq->api;
+
+    if (rq->route->flags & ROUTE_ON_LOOP) {
+        run_handler(rq);
+        rq->finished = true;
+        return true;
+    }
+    if (a->stopping ||
+        worker_start(a->c->loop, run_handler, on_handler_done, rq) < 0) {
+        request_fail(rq, 503, "busy", "the controller is too busy or stopping");
+        rq->finished = true;
+        return false;
+    }
+    a->workers++;
+    rq->working = true;
+    return true;
+}
+
+/* ---- the library's callbacks ---- */
+
+static void *on_target(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    struct request *rq = request_new(cls, uri);
+
+    rq->conn = conn;
+    return rq;
+}
+
+/* Targets are decoded by the guard's own rules: the library leaves them. */
+static size_t leave_escapes(void *cls, struct MHD_Connection *conn, char *s)
+{
+    (void)cls;
+    (void)conn;
+    return strlen(s);
+}
+
+struct header_list {
+    struct guard_header items[GUARD_MAX_HEADERS + 1];
+    size_t count;
+};
+
+static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind,
+                                  const char *name, const char *value)
+{
+    struct header_list *l = cls;
+
+    (void)kind;
+    if (l->count < ARRAY_LEN(l->items))
+        l->items[l->count++] = (struct guard_header){name, value};
+    return MHD_YES;
+}
+
+static int too_long(const struct header_list *l, const struct route *route)
+{
+    if (route->flags & ROUTE_UPLOAD)
+        return 0;
+    for (size_t i = 0; i < l->count; i++) {
+        if (strcasecmp(l->items[i].name, "Content-Length") == 0 &&
+            strtoull(l->items[i].value, NULL, 10) > API_BODY_MAX)
+            return 413;
+    }
+    return 0;
+}
+
+static const char *code_of_status(int status)
+{
+    switch (status) {
+    case 403:
+        return "denied";
+    case 404:
+        return "notfound";
+    case 413:
+    case 414:
+    case 431:
+        return "limit";
+    default:
+        return "invalid";
+    }
+}
+
+/* Headers are complete. */
+static enum MHD_Result begin(struct request *rq, const char *method,
+                             const char *version)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const struct peer *peer = info ? info->socket_context : NULL;
+    struct header_list headers = {0};
+    struct guard_request g = {
+        .method = method,
+        .target = rq->target,
+        .version = version,
+        .headers = headers.items,
+    };
+    const char *why = "";
+    int status;
+
+    rq->begun = true;
+    MHD_get_connection_values(rq->conn, MHD_HEADER_KIND, add_header, &headers);
+    g.header_count = headers.count;
+    status = guard_check(&local_rules, &g, &why);
+    if (status == 0 && (!peer || !peer->allowed)) {
+        status = 403;
+        why = "you may not use this socket: be root or a member of its group";
+    }
+    if (status == 0)
+        status = request_route(rq, method, &why);
+    if (status == 0 && (status = too_long(&headers, rq->route)) != 0)
+        why = "the body is too long";
+    if (status != 0) {
+        log_debug("api refused=%d: %s", status, why);
+        request_fail(rq, status, code_of_status(status), why);
+        return answer_queue(rq);
+    }
+    rq->peer = *peer;
+    rq->last_event = mem_strdup(MHD_lookup_connection_value(
+        rq->conn, MHD_HEADER_KIND, "Last-Event-ID"));
+    return MHD_YES;
+}
+
+static void on_flow_moved(void *arg)
+{
+    struct api_server *a = arg;
+
+    uv_async_send(&a->wake);
+}
+
+static enum MHD_Result take_body(struct request *rq, const char *p, size_t *len)
+{
+    if (rq->route->flags & ROUTE_UPLOAD) {
+        size_t n = *len;
+
+        if (!rq->upload) {
+            rq->upload = flow_new(on_flow_moved, rq->api);
+            start_handler(rq);
+        }
+        if (!rq->finished)
+            n = flow_put_now(rq->upload, p, *len);
+        *len -= n;
+        if (n == 0)
+            api_suspend(rq);
+        return MHD_YES;
+    }
+    if (rq->body.len + *len > API_BODY_MAX)
+        return MHD_NO; /* chunked, and never told how long: cut */
+    buf_add(&rq->body, p, *len);
+    *len = 0;
+    return MHD_YES;
+}
+
+/* The body is complete, or the worker is done. */
+static enum MHD_Result go_on(struct request *rq)
+{
+    if (rq->finished)
+        return answer_queue(rq);
+    if (rq->upload) {
+        flow_end(rq->upload, 0);
+    } else if (!rq->working) {
+        if (rq->route->flags & ROUTE_UPLOAD) {
+            rq->upload = flow_new(on_flow_moved, rq->api);
+            flow_end(rq->upload, 0);
+        } else if (request_parse_body(rq, &rq->e) < 0) {
+            request_fail(rq, 400, "invalid", rq->e.text);
+            rq->finished = true;
+        }
+        if (!rq->finished)
+            start_handler(rq);
+        if (rq->finished)
+            return answer_queue(rq);
+    }
+    api_suspend(rq);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *conn,
+                                 const char *url, const char *method,
+                                 const char *version, const char *upload,
+                                 size_t *upload_len, void **con_cls)
+{
+    struct request *rq = *con_cls;
+
+    (void)cls;
+    (void)conn;
+    (void)url;
+    if (!rq->begun)
+        return begin(rq, method, version);
+    if (*upload_len > 0)
+        return take_body(rq, upload, upload_len);
+    return go_on(rq);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct request *rq = *con_cls;
+
+    (void)cls;
+    (void)conn;
+    (void)code;
+    if (!rq)
+        return;
+    *con_cls = NULL;
+    rq->suspended = false;
+    if (rq->working) {
+        rq->gone = true;
+        if (rq->upload)
+            flow_abort(rq->upload);
+        return;
+    }
+    request_free(rq);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn,
+                          void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct api_server *a = cls;
+    const union MHD_ConnectionInfo *info;
+    struct peer *peer;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        free(*socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    peer = mem_zalloc(sizeof(*peer));
+    info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!info || !peer_of_socket(info->connect_fd, a->c->conf->group, peer))
+        peer->allowed = false;
+    if (!peer->allowed)
+        log_warn("api refused=%s", peer->owner);
+    *socket_context = peer;
+}
+
+static void on_library_log(void *cls, const char *fmt, va_list ap)
+{
+    char line[512];
+
+    (void)cls;
+    vsnprintf(line, sizeof(line), fmt, ap);
+    line[strcspn(line, "\r\n")] = '\0';
+    log_debug("http: %s", line);
+}
+
+/* ---- listening ---- */
+
+/* A socket file that is left over has nobody behind it. */
+static int clear_socket(const struct sockaddr_un *addr, struct error *e)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    int rc = 0;
+
+    if (fd < 0)
+        return error_errno(e, "socket");
+    if (lstat(addr->sun_path, &st) < 0) {
+        rc = errno == ENOENT ? 0 : error_errno(e, "%s", addr->sun_path);
+    } else if (!S_ISSOCK(st.st_mode)) {
+        rc = error_set(e, OCM_E_EXISTS, "%s exists and is no socket",
+                       addr->sun_path);
+    } else if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0) {
+        rc = error_set(e, OCM_E_LOCKED, "another controller answers on %s",
+                       addr->sun_path);
+    } else if (errno != ECONNREFUSED) {
+        rc = error_errno(e, "%s", addr->sun_path);
+    } else if (unlink(addr->sun_path) < 0) {
+        rc = error_errno(e, "%s", addr->sun_path);
+    }
+    close(fd);
+    return rc;
+}
+
+/* Never open wider than it is meant to be, not even between two calls. */
+static int give_to_group(const char *path, const char *group, struct error *e)
+{
+    struct group *g = group[0] ? getgrnam(group) : NULL;
+
+    if (group[0] && !g)
+        return error_set(e, OCM_E_NOTFOUND, "group '%s' does not exist", group);
+    if (g && chown(path, (uid_t)-1, g->gr_gid) < 0)
+        return error_errno(e, "giving %s to group %s", path, group);
+    if (chmod(path, 0660) < 0)
+        return error_errno(e, "%s", path);
+    return 0;
+}
+
+static int listen_on(const char *path, const char *group, int *out,
+                     struct error *e)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd, rc;
+
+    if (strlen(path) >= sizeof(addr.sun_path))
+        return error_set(e, OCM_E_LIMIT, "%s is too long for a socket", path);
+    strcpy(addr.sun_path, path);
+    rc = clear_socket(&addr, e);
+    if (rc < 0)
+        return rc;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_errno(e, "socket");
+    if (fchmod(fd, 0600) < 0 ||
+        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+        listen(fd, API_BACKLOG) < 0) {
+        rc = error_errno(e, "listening on %s", path);
+    } else {
+        rc = give_to_group(path, group, e);
+        if (rc < 0)
+            unlink(path);
+    }
+    if (rc < 0)
+        close(fd);
+    else
+        *out = fd;
+    return rc;
+}
+
+static int start_library(struct api_server *a, struct error *e)
+{
+    const union MHD_DaemonInfo *info;
+
+    a->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+        NULL, on_access, a, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, a,
+        MHD_OPTION_LISTEN_SOCKET, a->fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MAX_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)API_MEMORY_LIMIT,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, a, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escapes, a, MHD_OPTION_NOTIFY_COMPLETED, on_completed, a,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
+    if (!a->mhd)
+        return error_set(e, OCM_E_FAILED, "the HTTP library did not start");
+    info = MHD_get_daemon_info(a->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info || info->epoll_fd < 0)
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "the HTTP library was built without epoll");
+    uv_poll_init(a->c->loop, &a->poll, info->epoll_fd);
+    uv_poll_start(&a->poll, UV_READABLE, on_poll);
+    return 0;
+}
+
+int api_start(struct controller *c, const struct id *ca,
+              struct api_server **out, struct error *e)
+{
+    struct api_server *a = mem_zalloc(sizeof(*a));
+    int rc;
+
+    a->c = c;
+    a->ca = *ca;
+    a->fd = -1;
+    a->socket = mem_strdup(c->conf->socket);
+    rc = listen_on(a->socket, c->conf->group, &a->fd, e);
+    if (rc == 0)
+        rc = start_library(a, e);
+    if (rc < 0) {
+        if (a->mhd)
+            MHD_stop_daemon(a->mhd);
+        else if (a->fd >= 0)
+            close(a->fd);
+        if (a->fd >= 0)
+            unlink(a->socket);
+        free(a->socket);
+        free(a);
+        return rc;
+    }
+    uv_timer_init(c->loop, &a->timeout);
+    uv_timer_init(c->loop, &a->beat);
+    uv_timer_start(&a->beat, on_beat, EVENTS_BEAT_MS, EVENTS_BEAT_MS);
+    uv_async_init(c->loop, &a->wake, on_wake);
+    log_info("api socket=%s", a->socket);
+    *out = a;
+    return 0;
+}
+
+/* ---- stopping ---- */
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    struct api_server *a = h->data;
+
+    if (--a->open_handles > 0)
+        return;
+    if (a->on_stopped)
+        a->on_stopped(a->arg);
+    free(a->socket);
+    free(a);
+}
+
+static void close_handle(struct api_server *a, uv_handle_t *h)
+{
+    h->data = a;
+    a->open_handles++;
+    uv_close(h, on_handle_closed);
+}
+
+/* All workers have ended: what is suspended goes on, gets its end, and the
+ * library may be stopped. */
+static void maybe_stopped(struct api_server *a)
+{
+    if (!a->stopping || a->workers > 0 || !a->mhd)
+        return;
+    for (struct request *rq = a->requests; rq; rq = rq->next)
+        api_resume(rq);
+    api_run(a);
+    uv_poll_stop(&a->poll);
+    uv_timer_stop(&a->timeout);
+    MHD_stop_daemon(a->mhd);
+    a->mhd = NULL;
+    close_handle(a, (uv_handle_t *)&a->poll);
+    close_handle(a, (uv_handle_t *)&a->timeout);
+    close_handle(a, (uv_handle_t *)&a->beat);
+    close_handle(a, (uv_handle_t *)&a->wake);
+}
+
+void api_stop(struct api_server *a, void (*on_stopped)(void *arg), void *arg)
+{
+    int fd = MHD_quiesce_daemon(a->mhd);
+
+    a->stopping = true;
+    a->on_stopped = on_stopped;
+    a->arg = arg;
+    if (fd >= 0)
+        close(fd);
+    unlink(a->socket);
+    /* Up- and downloads end now; events see `stopping` when they read. */
+    for (struct request *rq = a->requests; rq; rq = rq->next) {
+        if (rq->upload)
+            flow_abort(rq->upload);
+        if (rq->sent)
+            flow_abort(rq->sent);
+        if (!rq->working)
+            api_resume(rq);
+    }
+    api_run(a);
+    maybe_stopped(a);
+}
