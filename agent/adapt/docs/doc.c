@@ -181,6 +181,7 @@ uint32_t doc_add(struct doc *d, uint32_t parent, struct error *e)
                            .key_start = NONE,
                            .key_end = NONE,
                            .comma = NONE,
+                           .target = NONE,
                            .set = NONE,
                            .rekey = NONE,
                            .text = "",

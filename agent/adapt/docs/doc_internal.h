@@ -40,7 +40,9 @@ struct doc_node {
     uint8_t type;           /* enum doc_type */
     uint8_t style, key_style;
     uint8_t part;        /* enum part */
-    bool alias;          /* YAML */
+    bool alias;          /* YAML: of something in `target` */
+    bool tagged;         /* YAML: the tag says the type */
+    uint32_t target;     /* YAML: alias or key alias; NONE */
     bool gone;           /* removed by an edit */
     bool grows;          /* an edit inserts here */
     uint32_t set, rekey; /* living edits of it, or NONE */
@@ -64,7 +66,9 @@ struct edit {
 
 struct anchor { /* YAML */
     const char *name, *text;
-    uint32_t len, node; /* NONE: of a key */
+    uint32_t len;
+    uint32_t owner; /* the value, or the member whose key it is on */
+    bool on_key;
     uint8_t type;
 };
 
@@ -122,6 +126,8 @@ struct doc_ops {
                   struct error *e);
     int (*encode_key)(struct doc *d, const struct doc_node *n, struct edit *ed,
                       struct error *e); /* NULL: has none */
+    /* NULL: anything may go. */
+    int (*may_remove)(struct doc *d, uint32_t n, struct error *e);
     /* Check an insert and fill `want`, and `bytes` of line formats. `json`
      * is parsed and stays the caller's unless it is taken (set to NULL). */
     int (*insert)(struct doc *d, struct edit *ed, struct doc **json,
@@ -225,6 +231,8 @@ int flow_lay_out(struct render *r, uint32_t container, bool yaml);
 
 /* --- lines.c: formats of lines ------------------------------------------- */
 
+/* Put lines (without their last end) behind the line of `off`. Takes them. */
+void lines_put(struct render *r, size_t off, struct buf *lines);
 /* Removals and appended lines of the root. */
 int lines_lay_out(struct render *r, uint32_t container, struct error *e);
 /* Set `bytes` and `want` of an insert to this line. */

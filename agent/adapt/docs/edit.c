@@ -297,6 +297,12 @@ int doc_remove(struct doc *d, const char *path, struct error *e)
     if (n == 0)
         return error_set(e, OCM_E_INVALID,
                          "the document itself cannot be removed");
+    if (d->ops->may_remove) {
+        int rc = d->ops->may_remove(d, n, e);
+
+        if (rc != 0)
+            return rc;
+    }
     if (d->format != DOC_ENV && d->format != DOC_ENV_SYSTEMD) {
         remove_node(d, n);
         return 0;

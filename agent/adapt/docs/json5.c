@@ -244,8 +244,13 @@ static int take_name(struct lexer *x)
         return fail(x, x->pos, "a key is expected, not %s",
                     found(x, x->pos, what));
     while (is_name(x, x->text.len == 0)) {
+        uint32_t cp;
+
         if (peek(x) != '\\') {
-            buf_add_byte(&x->text, x->s[x->pos++]);
+            size_t n = utf8_take(x->s + x->pos, x->end - x->pos, &cp);
+
+            buf_add(&x->text, x->s + x->pos, n);
+            x->pos += n;
             continue;
         }
         x->pos++;

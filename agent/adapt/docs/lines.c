@@ -5,6 +5,23 @@
 
 #include <string.h>
 
+void lines_put(struct render *r, size_t off, struct buf *lines)
+{
+    const struct doc *d = r->d;
+    size_t at = line_next(d, off);
+    struct buf b = {0};
+
+    if (at == line_end(d, off)) { /* the last line has no end */
+        buf_add_str(&b, d->eol);
+        buf_add(&b, lines->data, lines->len);
+    } else {
+        buf_add(&b, lines->data, lines->len);
+        buf_add_str(&b, d->eol);
+    }
+    buf_wipe(lines);
+    patch_take(r, at, at, &b);
+}
+
 /* New lines of `before`, or (NONE) of the end of the document. */
 static void put_lines(struct render *r, uint32_t before)
 {

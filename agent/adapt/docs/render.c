@@ -54,11 +54,13 @@ static int compare_patches(const void *a, const void *b)
     return x->seq < y->seq ? -1 : 1;
 }
 
+/* Inner containers first, for both may end on one line; what is still to be
+ * made (NONE) last. */
 static int compare_ids(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint32_t x = *(const uint32_t *)a + 1, y = *(const uint32_t *)b + 1;
 
-    return x < y ? -1 : x > y;
+    return x > y ? -1 : x < y;
 }
 
 /* Every container with inserts or removals, once. */
@@ -133,6 +135,9 @@ static bool same_key(const struct doc *d, const struct doc_node *n,
     const char *key = n->key;
     size_t len = n->key_len;
 
+    /* a key that is an alias shows its anchor, which may have been edited */
+    if (n->rekey == NONE && n->target != NONE && !n->alias)
+        return m->target != NONE && !m->alias;
     if (n->rekey != NONE) {
         key = d->edits[n->rekey].key;
         len = strlen(key);

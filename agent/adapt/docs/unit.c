@@ -199,7 +199,7 @@ static bool take_word(const struct logical *l, size_t *at, enum style *style,
 
 /* One word as a child of its line. `text` is decoded but for % and $. */
 static int add_word(struct doc *d, uint32_t line, enum words kind,
-                    const struct logical *l, size_t a, size_t b,
+                    const struct logical *l, size_t from, size_t a, size_t b,
                     enum style style, const struct buf *text, struct error *e)
 {
     const char *p = (const char *)text->data;
@@ -212,6 +212,7 @@ static int add_word(struct doc *d, uint32_t line, enum words kind,
 
     if (id == NONE)
         return OCM_E_LIMIT;
+    d->nodes[id].from = l->from[from];
     d->nodes[id].style = (uint8_t)style;
     if (equal)
         doc_node_key(d, id, p, skip - 1);
@@ -239,12 +240,13 @@ static int add_words(struct doc *d, uint32_t line, enum words kind,
 
     for (size_t index = 0; rc == 0; index++) {
         enum style style;
-        size_t a;
+        size_t from, a;
 
         while (at < l->text.len && (p[at] == ' ' || p[at] == '\t'))
             at++;
         if (at >= l->text.len)
             break;
+        from = at;
         at += sign_len(kind, p + at, index);
         a = at;
         buf_clear(&text);
@@ -252,7 +254,7 @@ static int add_words(struct doc *d, uint32_t line, enum words kind,
             rc = doc_error_at(d, l->from[a], e, OCM_E_INVALID,
                               "the quote is never closed");
         else if (at > a)
-            rc = add_word(d, line, kind, l, a, at, style, &text, e);
+            rc = add_word(d, line, kind, l, from, a, at, style, &text, e);
     }
     buf_wipe(&text);
     return rc;
@@ -572,7 +574,7 @@ static void remove_words(struct render *r, uint32_t line)
         return;
     }
     for (uint32_t c = d->nodes[line].first; c != NONE; c = d->nodes[c].next) {
-        size_t a = d->nodes[c].start, b = d->nodes[c].end;
+        size_t a = d->nodes[c].from, b = d->nodes[c].end;
 
         if (!d->nodes[c].gone) {
             kept = true;
@@ -621,13 +623,10 @@ static uint32_t line_before(const struct doc *d, uint32_t section,
 
 static void put_line(struct render *r, size_t behind, const struct edit *ed)
 {
-    const struct doc *d = r->d;
-    size_t end = line_end(d, behind);
     struct buf b = {0};
 
-    buf_add_str(&b, d->eol);
     buf_add(&b, ed->bytes.data, ed->bytes.len);
-    patch_take(r, end, end, &b);
+    lines_put(r, behind, &b);
 }
 
 /* Sections that are not there yet, at the end. */
@@ -653,6 +652,18 @@ static void put_sections(struct render *r)
         buf_add_str(&b, d->eol);
     }
     patch_take(r, d->len, d->len, &b);
+}
+
+static int unit_may_remove(struct doc *d, uint32_t id, struct error *e)
+{
+    const struct doc_node *n = &d->nodes[id], *up = &d->nodes[n->parent];
+
+    if (up->key == NULL && up->parent != NONE && n->index == 0 &&
+        up->count > 1 && words_of(d->nodes[up->parent].key) == WORDS_EXEC)
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: the program of a command cannot be removed",
+                         n->line);
+    return 0;
 }
 
 static int unit_lay_out(struct render *r, uint32_t container, struct error *e)
@@ -698,6 +709,7 @@ const struct doc_ops unit_ops = {
     .max = DOC_CONFIG_MAX_BYTES,
     .parse = unit_parse,
     .encode = unit_encode,
+    .may_remove = unit_may_remove,
     .insert = unit_insert,
     .lay_out = unit_lay_out,
 };

@@ -190,8 +190,8 @@ static const struct anchor *anchor_find(struct reader *r,
     return NULL;
 }
 
-static int anchor_add(struct reader *r, const yaml_char_t *name, uint32_t node,
-                      enum doc_type type, const char *text, uint32_t len)
+static int anchor_add(struct reader *r, const yaml_char_t *name, uint32_t owner,
+                      bool on_key)
 {
     struct doc *d = r->d;
     struct anchor *a;
@@ -205,10 +205,11 @@ static int anchor_add(struct reader *r, const yaml_char_t *name, uint32_t node,
                           sizeof(*d->anchors));
     a = &d->anchors[d->anchor_count++];
     a->name = doc_keep(d, name, strlen((const char *)name));
-    a->node = node;
-    a->type = (uint8_t)type;
-    a->text = text;
-    a->len = len;
+    a->owner = owner;
+    a->on_key = on_key;
+    a->type = (uint8_t)(on_key ? DOC_STRING : d->nodes[owner].type);
+    a->text = on_key ? d->nodes[owner].key : d->nodes[owner].text;
+    a->len = on_key ? d->nodes[owner].key_len : d->nodes[owner].len;
     return 0;
 }
 
@@ -319,12 +320,12 @@ static int take_key(struct reader *r, const yaml_event_t *ev)
         d->nodes[id].key_style = STYLE_FLOW; /* no style of a scalar */
         start = from;
         end = offset_of(r, &ev->end_mark);
+        d->nodes[id].target = a->owner;
         doc_node_key(d, id, a->text, a->len);
     } else {
         d->nodes[id].key_style = (uint8_t)scalar_span(r, ev, &start, &end);
         doc_node_key(d, id, ev->data.scalar.value, ev->data.scalar.length);
-        rc = anchor_add(r, ev->data.scalar.anchor, NONE, DOC_STRING,
-                        d->nodes[id].key, d->nodes[id].key_len);
+        rc = anchor_add(r, ev->data.scalar.anchor, id, true);
     }
     d->nodes[id].key_start = (uint32_t)start;
     d->nodes[id].key_end = (uint32_t)end;
@@ -344,6 +345,7 @@ static int take_scalar(struct reader *r, const yaml_event_t *ev)
 
     if (rc != 0)
         return rc;
+    d->nodes[id].tagged = ev->data.scalar.tag != NULL;
     if (ev->data.scalar.tag)
         type = type_of_tag((const char *)ev->data.scalar.tag);
     else if (style == STYLE_BARE || style == STYLE_EMPTY)
@@ -353,8 +355,7 @@ static int take_scalar(struct reader *r, const yaml_event_t *ev)
     d->nodes[id].start = (uint32_t)start;
     d->nodes[id].end = (uint32_t)end;
     doc_node_text(d, id, text, len);
-    return anchor_add(r, ev->data.scalar.anchor, id, type, d->nodes[id].text,
-                      (uint32_t)len);
+    return anchor_add(r, ev->data.scalar.anchor, id, false);
 }
 
 static int take_alias(struct reader *r, const yaml_event_t *ev)
@@ -370,7 +371,7 @@ static int take_alias(struct reader *r, const yaml_event_t *ev)
         return OCM_E_INVALID;
     /* libyaml reads no further than events, it cannot know */
     for (uint32_t up = r->up; up != NONE; up = d->nodes[up].parent) {
-        if (up == a->node)
+        if (up == a->owner && !a->on_key)
             return fail(r, start, "an alias inside its own anchor");
     }
     rc = begin_node(r, start, &id);
@@ -378,6 +379,7 @@ static int take_alias(struct reader *r, const yaml_event_t *ev)
         return rc;
     n = &d->nodes[id];
     n->alias = true;
+    n->target = a->owner;
     n->type = a->type;
     n->start = (uint32_t)start;
     n->end = (uint32_t)offset_of(r, &ev->end_mark);
@@ -411,7 +413,7 @@ static int open_container(struct reader *r, const yaml_event_t *ev)
     n->start = (uint32_t)yaml_skip_properties(d, from, d->len);
     n->end = n->start;
     r->up = id;
-    return anchor_add(r, anchor, id, (enum doc_type)n->type, "", 0);
+    return anchor_add(r, anchor, id, false);
 }
 
 static int close_container(struct reader *r, const yaml_event_t *ev)
@@ -494,6 +496,7 @@ static void drop_root(struct doc *d)
         n->next -= n->next != NONE;
         n->first -= n->first != NONE;
         n->last -= n->last != NONE;
+        n->target -= n->target != NONE;
     }
 }
 
@@ -539,6 +542,35 @@ static int yaml_insert(struct doc *d, struct edit *ed, struct doc **json,
     return 0;
 }
 
+static bool is_below(const struct doc *d, uint32_t n, uint32_t top)
+{
+    while (n != NONE && n != top)
+        n = d->nodes[n].parent;
+    return n == top;
+}
+
+static int yaml_may_remove(struct doc *d, uint32_t id, struct error *e)
+{
+    const struct doc_node *up = &d->nodes[d->nodes[id].parent];
+
+    if (up->style != STYLE_BLOCK && up->style != STYLE_FLOW)
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "a document of a YAML stream stays as it is");
+    if (up->style == STYLE_FLOW && d->src[up->start] != '{' &&
+        d->src[up->start] != '[')
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: a pair without braces stays as it is",
+                         up->line);
+    for (uint32_t n = 0; n < d->count; n++) {
+        if (d->nodes[n].target != NONE && is_below(d, d->nodes[n].target, id) &&
+            !is_below(d, n, id) && !doc_is_gone(d, n))
+            return error_set(e, OCM_E_INVALID,
+                             "line %u: an alias in line %u needs this",
+                             d->nodes[id].line, d->nodes[n].line);
+    }
+    return 0;
+}
+
 const struct doc_ops yaml_ops = {
     .name = "a YAML document",
     .utf8 = true,
@@ -547,6 +579,7 @@ const struct doc_ops yaml_ops = {
     .parse = yaml_parse,
     .encode = yaml_encode,
     .encode_key = yaml_encode_key,
+    .may_remove = yaml_may_remove,
     .insert = yaml_insert,
     .lay_out = yaml_lay_out,
 };

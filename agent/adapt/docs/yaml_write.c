@@ -226,6 +226,9 @@ int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
             return error_set(e, OCM_E_UNSUPPORTED,
                              "line %u: YAML has no lone surrogates", n->line);
     }
+    if (n->tagged && ed->type != (enum doc_type)n->type)
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: the value's tag says another type", n->line);
     if (n->style == STYLE_EMPTY && !n->alias) {
         rc = begin_empty(d, n, &ed->bytes, e);
         if (rc != 0)
@@ -457,31 +460,22 @@ static void lay_out_block(struct render *r, uint32_t container)
         ed = next_insert(d, container, &i);
     }
     for (; ed; ed = next_insert(d, container, &i)) {
-        buf_add_str(&b, d->eol);
+        if (b.len)
+            buf_add_str(&b, d->eol);
         put_spaces(&b, column);
         add_member(&b, d, ed, column);
     }
-    if (b.len) {
-        size_t at = line_end(d, d->nodes[like].end);
-
-        patch_take(r, at, at, &b);
-    }
+    if (b.len)
+        lines_put(r, d->nodes[like].end, &b);
 }
 
 int yaml_lay_out(struct render *r, uint32_t container, struct error *e)
 {
     const struct doc_node *n = &r->d->nodes[container];
 
-    if (n->style == STYLE_FLOW && r->d->src[n->start] != '{' &&
-        r->d->src[n->start] != '[')
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "line %u: a pair without braces stays as it is",
-                         n->line);
     if (n->style == STYLE_FLOW)
         return flow_lay_out(r, container, true);
-    if (n->style != STYLE_BLOCK)
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "a document of a YAML stream stays as it is");
+    (void)e;
     lay_out_block(r, container);
     return 0;
 }
