@@ -75,7 +75,9 @@ static bool emit(struct channel *ch, struct stream *s)
     const struct item *item = s->outbox.head;
     uint8_t credit[FRAME_CREDIT_LEN];
 
-    if (s->cancel_due) {
+    /* At the end of a channel only what was said before goes out: the peer is
+     * to hear why the connection closes, not that its streams broke. */
+    if (s->cancel_due && !ch->closing) {
         s->cancel_due = false;
         s->cancel_sent = true;
         send_small(ch, FRAME_CANCEL, s->id, NULL, 0);

@@ -242,7 +242,8 @@ static void on_open(struct channel *ch, void *arg)
     struct end *end = arg;
 
     end->open = true;
-    channel_allow_streams(ch);
+    if (!end->shy)
+        channel_allow_streams(ch);
 }
 
 static void on_control(struct channel *ch, const Ocm__Envelope *m, void *arg)
@@ -305,10 +306,9 @@ static void on_connection(uv_stream_t *listener, int status)
     p->server.ch = channel_new(t, true, &handler, &p->server);
 }
 
-void pair_open(struct pair *p, struct pki *pki)
+void pair_listen(struct pair *p, struct pki *pki)
 {
-    int len = sizeof(p->addr), rc = 0;
-    struct tls_stream *t;
+    int len = sizeof(p->addr);
 
     p->pki = pki;
     p->server.pair = p->client.pair = p;
@@ -323,6 +323,14 @@ void pair_open(struct pair *p, struct pki *pki)
     assert_int_equal(uv_listen((uv_stream_t *)&p->listener, 8, on_connection),
                      0);
     uv_tcp_getsockname(&p->listener, (struct sockaddr *)&p->addr, &len);
+}
+
+void pair_open(struct pair *p, struct pki *pki)
+{
+    struct tls_stream *t;
+    int rc = 0;
+
+    pair_listen(p, pki);
     t = tls_stream_dial(&p->loop, p->client_ctx,
                         (const struct sockaddr *)&p->addr, CONTROLLER_NAME,
                         NULL, NULL, &rc);
@@ -346,8 +354,10 @@ void pair_close(struct pair *p)
 {
     if (p->client.ch)
         channel_close(p->client.ch, 0, NULL);
-    loop_until(&p->loop, &p->client.closed);
-    loop_until(&p->loop, &p->server.closed);
+    if (p->client.ch)
+        loop_until(&p->loop, &p->client.closed);
+    if (p->server.ch)
+        loop_until(&p->loop, &p->server.closed);
     pair_until_idle(p);
     uv_close((uv_handle_t *)&p->listener, NULL);
     loop_finish(&p->loop);

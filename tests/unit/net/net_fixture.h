@@ -56,6 +56,7 @@ struct end {
      * and free `first`. NULL: the stream is closed at once. */
     void (*serve)(struct stream *s, Ocm__Envelope *first, void *arg);
     void *serve_arg;
+    bool shy; /* does not allow streams */
     bool open, closed;
     int status;
     char why[200];
@@ -71,11 +72,12 @@ struct pair {
     struct tls_context *server_ctx, *client_ctx;
     struct end server, client;
     atomic_int workers; /* running now */
-    bool idle;          /* set by pair_until_idle's check */
 };
 
 /* Both ends up and streams allowed. */
 void pair_open(struct pair *p, struct pki *pki);
+/* Only the server; whoever connects is its client. */
+void pair_listen(struct pair *p, struct pki *pki);
 /* Run `fn` in a worker on the pair's loop. */
 void pair_work(struct pair *p, void (*fn)(void *arg), void *arg);
 /* Turns until no worker runs. */
