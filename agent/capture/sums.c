@@ -62,14 +62,18 @@ static void add_name(struct buf *out, const char *name, size_t len)
 int sums_add(struct capture *c, const struct id *sum, struct error *e)
 {
     const char *name = (const char *)c->path.data;
+    bool plain = strcspn(name, "\\\n\r") == c->path.len;
     char hex[ID_HEX_LEN + 1];
 
-    if (strcspn(name, "\\\n\r") != c->path.len)
-        buf_add_byte(&c->sums, '\\');
     id_hex(sum, hex);
+    if (!plain)
+        buf_add_byte(&c->sums, '\\');
     buf_add(&c->sums, hex, ID_HEX_LEN);
     buf_add_str(&c->sums, "  ");
-    add_name(&c->sums, name, c->path.len);
+    if (plain)
+        buf_add(&c->sums, name, c->path.len);
+    else
+        add_name(&c->sums, name, c->path.len);
     buf_add_byte(&c->sums, '\n');
     return c->sums.len >= SUMS_BLOCK ? flush(c, e) : 0;
 }

@@ -41,6 +41,12 @@ struct upload {
     struct error failed; /* the first failure of put */
 };
 
+static size_t bytes_used(const struct upload *u)
+{
+    return u->head >= u->tail ? u->head - u->tail
+                              : UPLOAD_RING - u->tail + u->head;
+}
+
 /* One item: compress and put without the lock; it stays the first of the
  * ring until then, so that its bytes are safe. */
 static void work_one(struct upload *u, struct buf *room)
@@ -65,7 +71,10 @@ static void work_one(struct upload *u, struct buf *room)
     u->tail = it->end;
     u->first = (u->first + 1) % UPLOAD_ITEMS;
     u->count--;
-    pthread_cond_signal(&u->less);
+    /* wake the reader for half a ring, not for every blob */
+    if (u->count == 0 || u->failed.code != 0 ||
+        (u->count <= UPLOAD_ITEMS / 2 && bytes_used(u) <= UPLOAD_RING / 2))
+        pthread_cond_signal(&u->less);
 }
 
 static void *run(void *arg)

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* What is stored is what lies there: every kind of entry, every place. */
+#include "world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+static void all_kinds(void **state)
+{
+    struct world *w = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct tree_node a, b;
+    char *p;
+    int s;
+
+    world_mkdir(w, "sub");
+    world_mkdir(w, "sub/empty");
+    world_write(w, "sub/a.txt", "hello");
+    world_write(w, "sub/a-b", "sorts before a.txt? '-' is below '.'");
+    world_write(w, "sub/zero", "");
+    world_write_random(w, "sub/half", CHUNK_WHOLE - 1);
+    world_write_random(w, "sub/whole", CHUNK_WHOLE);
+    world_write_random(w, "sub/large", 9 * 1024 * 1024 + 7);
+    p = world_path(w, "sub/fifo");
+    assert_int_equal(mkfifo(p, 0610), 0);
+    free(p);
+    p = world_path(w, "sub/loop");
+    assert_int_equal(symlink("loop", p), 0);
+    free(p);
+    p = world_path(w, "out");
+    assert_int_equal(symlink("/etc/passwd", p), 0);
+    free(p);
+    p = world_path(w, "up");
+    assert_int_equal(symlink("..", p), 0);
+    free(p);
+    world_write(w, "bad\xff\xfename", "bytes");
+    world_write(w, "new\nline\\", "escaped");
+    p = world_path(w, "sub/a.txt");
+    char *q = world_path(w, "z-link");
+    assert_int_equal(link(p, q), 0);
+    assert_int_equal(chmod(p, 04751), 0);
+    free(p);
+    free(q);
+    p = world_path(w, "sock");
+    memcpy(addr.sun_path, p, strlen(p) + 1);
+    s = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    free(p);
+
+    world_backup(w);
+    close(s);
+    assert_int_equal(w->r.problems_total, 0);
+    assert_int_equal(w->r.sections[0].state, CAPTURE_COMPLETE);
+    assert_int_equal(w->r.sections[0].files, 9);
+    assert_int_equal(w->meta_calls, 1);
+    world_assert_same(w, "data/home", w->src);
+    world_assert_sums(w);
+    assert_true(world_node(w, "data/home/z-link", &a));
+    assert_true(world_node(w, "data/home/sub/a.txt", &b));
+    assert_true(a.inode == b.inode && a.device_id == b.device_id);
+    assert_int_equal(a.links, 2);
+    /* the content of the two names was read once */
+    assert_int_equal(w->r.bytes_read + 5, w->r.bytes);
+}
+
+static void own_folders_are_fixed(void **state)
+{
+    static const char *const paths[] = {"data", "verify"};
+    struct world *w = *state;
+    struct tree_node n;
+
+    world_write(w, "f", "x");
+    assert_int_equal(chmod(w->src, 0711), 0);
+    world_backup(w);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        assert_true(world_node(w, paths[i], &n));
+        assert_int_equal(n.type, TREE_DIR);
+        assert_int_equal(n.mode, 0700);
+        assert_int_equal(n.mtime_ns, 0);
+        assert_int_equal(n.uid, getuid());
+    }
+    assert_true(world_node(w, "data/home", &n));
+    assert_int_equal(n.mode, 0711);
+    world_assert_text(w, "meta.json", "{\"files\":1}\n");
+}
+
+static void attributes_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct tree t;
+    const struct tree_node *n;
+    char *p = world_path(w, "f");
+
+    world_write(w, "f", "x");
+    if (setxattr(p, "user.one", "1", 1, 0) < 0 ||
+        setxattr(p, "user.two", "zwei\0!", 6, 0) < 0) {
+        free(p);
+        skip(); /* this file system has none */
+    }
+    free(p);
+    world_backup(w);
+    world_tree(w, "data/home", &t);
+    n = tree_find(&t, "f", 1);
+    assert_non_null(n);
+    assert_int_equal(n->xattr_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool two = strcmp(n->xattrs[i].name, "user.two") == 0;
+
+        assert_int_equal(n->xattrs[i].value_len, two ? 6 : 1);
+        assert_memory_equal(n->xattrs[i].value, two ? "zwei\0!" : "1",
+                            n->xattrs[i].value_len);
+    }
+    tree_free(&t);
+}
+
+static void deep_and_wide(void **state)
+{
+    struct world *w = *state;
+    int fd = open(w->src, O_RDONLY | O_DIRECTORY), next;
+    struct tree t;
+
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(mkdirat(fd, "a-folder-inside-a-folder", 0700), 0);
+        next = openat(fd, "a-folder-inside-a-folder", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    next = openat(fd, "bottom", O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(next, "deep", 4), 4);
+    close(next);
+    close(fd);
+    world_mkdir(w, "wide");
+    for (int i = 0; i < 20000; i++) {
+        char *p = mem_printf("%s/wide/%05d", w->src, i * 7919 % 20000);
+
+        close(open(p, O_WRONLY | O_CREAT, 0600));
+        free(p);
+    }
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 0);
+    assert_int_equal(w->r.sections[0].files, 20001);
+    world_assert_same(w, "data/home", w->src);
+    world_tree(w, "data/home/wide", &t);
+    assert_int_equal(t.count, 20000);
+    tree_free(&t);
+    /* unchanged: not one file is opened, not one tree is sent */
+    world_backup(w);
+    assert_true(w->data_puts <= 2);
+    world_assert_same(w, "data/home", w->src);
+}
+
+static void too_deep_is_a_problem(void **state)
+{
+    struct world *w = *state;
+    int fd = open(w->src, O_RDONLY | O_DIRECTORY), next;
+
+    for (int i = 0; i < 520; i++) {
+        assert_int_equal(mkdirat(fd, "d", 0700), 0);
+        next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 1);
+    assert_int_equal(w->r.sections[0].state, CAPTURE_PARTIAL);
+    assert_true(w->r.partial);
+}
+
+/* --- places */
+
+static enum capture_choice only_txt(void *arg, const char *rel, bool is_dir)
+{
+    struct buf *seen = arg;
+
+    buf_add_str(seen, rel);
+    buf_add_byte(seen, ';');
+    if (is_dir)
+        return strcmp(rel, "no") == 0     ? CAPTURE_SKIP
+               : strcmp(rel, "take") == 0 ? CAPTURE_TAKE
+                                          : CAPTURE_DESCEND;
+    return text_has_suffix(rel, ".txt") ? CAPTURE_TAKE : CAPTURE_SKIP;
+}
+
+static void chooses(void **state)
+{
+    struct world *w = *state;
+    struct buf seen = {0};
+    struct tree_node n;
+
+    w->roots[0].choose = only_txt;
+    w->roots[0].arg = &seen;
+    world_mkdir(w, "no");
+    world_write(w, "no/x.txt", "skipped with its folder");
+    world_mkdir(w, "take");
+    world_write(w, "take/x.bin", "x");
+    world_mkdir(w, "way");
+    world_mkdir(w, "way/empty");
+    world_mkdir(w, "way/in");
+    world_write(w, "way/in/y.txt", "y");
+    world_write(w, "way/in/y.bin", "y");
+    world_backup(w);
+    assert_string_equal(buf_str(&seen), "no;take;take/x.bin;way;way/empty;"
+                                        "way/in;way/in/y.bin;way/in/y.txt;");
+    assert_false(world_node(w, "data/home/no", &n));
+    assert_true(world_node(w, "data/home/take", &n));
+    assert_false(world_node(w, "data/home/take/x.bin", &n));
+    assert_false(world_node(w, "data/home/way/empty", &n));
+    assert_true(world_node(w, "data/home/way/in/y.txt", &n));
+    assert_int_equal(w->r.sections[0].files, 1);
+    buf_free(&seen);
+}
+
+static void nothing_taken_is_absent(void **state)
+{
+    struct world *w = *state;
+    struct buf seen = {0};
+    struct tree_node n;
+
+    w->roots[0].choose = only_txt;
+    w->roots[0].arg = &seen;
+    world_write(w, "a.bin", "x");
+    w->roots[1] = (struct capture_root){.at = "config/missing",
+                                        .path = "/nonexistent/ocm/x"};
+    w->sections[1] = (struct capture_section){.name = "missing",
+                                              .area = "config",
+                                              .roots = &w->roots[1],
+                                              .root_count = 1};
+    w->o.section_count = 2;
+    world_backup(w);
+    assert_int_equal(w->r.sections[0].state, CAPTURE_ABSENT);
+    assert_int_equal(w->r.sections[1].state, CAPTURE_ABSENT);
+    assert_false(w->r.partial);
+    assert_false(world_node(w, "data", &n));
+    assert_false(world_node(w, "config", &n));
+    assert_true(world_node(w, "meta.json", &n));
+    w->sections[1].skipped = true;
+    world_backup(w);
+    assert_int_equal(w->r.sections[1].state, CAPTURE_SKIPPED);
+    buf_free(&seen);
+}
+
+/* Roots beside each other, inside each other, a single file, and over a real
+ * folder of the same name. */
+static void roots_are_merged(void **state)
+{
+    struct world *w = *state;
+    struct tree_node n;
+    char *one = world_path(w, "one"), *two = world_path(w, "two");
+    char *file = world_path(w, "single.json"), *real = world_path(w, "link");
+    struct tree t;
+
+    world_mkdir(w, "one");
+    world_mkdir(w, "one/inner");
+    world_write(w, "one/inner/real", "real");
+    world_write(w, "one/x", "x");
+    world_mkdir(w, "two");
+    world_write(w, "two/y", "y");
+    world_write(w, "single.json", "{}");
+    assert_int_equal(symlink("two", real), 0);
+    w->roots[0] = (struct capture_root){.at = "config/a", .path = one};
+    w->roots[1] =
+        (struct capture_root){.at = "config/a/inner/laid/z", .path = two};
+    w->roots[2] =
+        (struct capture_root){.at = "config/a/inner/b.json", .path = file};
+    w->sections[0].root_count = 3;
+    w->roots[3] = (struct capture_root){.at = "config/a-b", .path = two};
+    w->roots[4] = (struct capture_root){.at = "data/over-a-link", .path = real};
+    w->sections[1] = (struct capture_section){.name = "second",
+                                              .area = "config",
+                                              .roots = &w->roots[3],
+                                              .root_count = 2};
+    w->o.section_count = 2;
+    for (int i = 0; i < 2; i++) {
+        world_backup(w);
+        assert_int_equal(w->r.problems_total, 0);
+        world_assert_text(w, "config/a/inner/real", "real");
+        world_assert_text(w, "config/a/inner/laid/z/y", "y");
+        world_assert_text(w, "config/a/inner/b.json", "{}");
+        world_assert_text(w, "config/a-b/y", "y");
+        world_assert_text(w, "data/over-a-link/y", "y");
+        world_assert_sums(w);
+        world_tree(w, "config/a/inner", &t);
+        assert_int_equal(t.count, 3);
+        assert_string_equal(t.nodes[0].name, "b.json");
+        tree_free(&t);
+        assert_true(world_node(w, "config/a/inner/laid", &n));
+        assert_int_equal(n.mtime_ns, 0);
+        assert_int_equal(w->r.sections[0].files, 4);
+        assert_int_equal(w->r.sections[1].files, 2);
+    }
+    assert_true(w->r.bytes_read < 1000);
+    free(one);
+    free(two);
+    free(file);
+    free(real);
+}
+
+static void bad_places_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "data",        "config/",   "/config/x",
+        "config/../x", "config//x", "other/x",
+        "verify/x",    "meta.json", "",
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        w->roots[0].at = bad[i];
+        assert_int_equal(world_run(w), OCM_E_INVALID);
+    }
+    w->roots[0].at = w->roots[1].at = "data/x";
+    w->roots[0].path = w->roots[1].path = w->src;
+    w->sections[0].root_count = 2;
+    assert_int_equal(world_run(w), OCM_E_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+        T(all_kinds),
+        T(own_folders_are_fixed),
+        T(attributes_are_kept),
+        T(deep_and_wide),
+        T(too_deep_is_a_problem),
+        T(chooses),
+        T(nothing_taken_is_absent),
+        T(roots_are_merged),
+        T(bad_places_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
