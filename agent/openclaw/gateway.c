@@ -30,6 +30,7 @@
 #define COMMAND_MS 120000  /* start commands; they should only hand over */
 #define STATUS_MS 10000    /* exec_status */
 #define KILL_WAIT_MS 10000 /* after KILL until it is gone */
+#define TERM_MIN_MS 2000   /* between TERM and KILL at least */
 #define STAY_DOWN_MS 1500  /* after signals: nothing brings it back */
 #define LOOK_MS 50         /* between two looks */
 
@@ -192,6 +193,7 @@ struct stopping {
     struct proc first; /* the gateway as it was found; pid 0: none */
     int port;          /* where it listened */
     int64_t deadline;  /* until then it may end by itself */
+    bool asked;        /* its manager was told, and may need its time */
     bool signalled;    /* it did not end by its manager */
 };
 
@@ -220,6 +222,7 @@ static int stop_unit(struct stopping *s, struct error *e)
         return 0; /* no manager: a process of it is signalled below */
     if (rc < 0)
         return rc;
+    s->asked = true;
     wait_gone(&s->first, s->deadline);
     for (bool killed = false;;) {
         rc = systemd_show(g, &state, e);
@@ -277,6 +280,7 @@ static int stop_by_command(struct stopping *s, struct error *e)
         return 0; /* by signal */
     rc = cli_command(s->g, s->g->exec_stop, false, false,
                      left < 1000 ? 1000 : left, &why);
+    s->asked = rc == 0;
     if (rc == OCM_E_TIMEOUT || rc == 0)
         return 0;
     if (s->first.pid && proc_is_alive(&s->first))
@@ -289,19 +293,22 @@ static int stop_process(struct stopping *s, struct error *e)
 {
     struct gateway *g = s->g;
     struct proc p;
+    int64_t now;
 
     if (!proc_find_gateway(g->state_dir, g->config_path, &p))
         return 0;
     if (p.port)
         s->port = p.port;
-    if (is_unit(g) || g->control == CONTROL_EXEC)
-        wait_gone(&p, s->deadline); /* it was asked already */
+    if (s->asked)
+        wait_gone(&p, s->deadline);
     if (!proc_is_alive(&p))
         return 0;
     s->signalled = true;
     if (kill(p.pid, SIGTERM) < 0)
         return error_errno(e, "TERM to the gateway, pid %d", (int)p.pid);
-    if (wait_gone(&p, s->deadline))
+    now = clock_monotonic_ms();
+    if (wait_gone(&p, s->deadline > now + TERM_MIN_MS ? s->deadline
+                                                      : now + TERM_MIN_MS))
         return 0;
     log_warn("gateway pid=%d does not end, killing it", (int)p.pid);
     if (proc_is_alive(&p))

@@ -270,11 +270,16 @@ static const char *death(struct health *h, unsigned *lost, unsigned *deaths)
     struct proc p;
 
     if (proc_find_gateway(h->now.state_dir, h->now.config_path, &p)) {
-        if (h->proc.pid && (p.pid != h->proc.pid || p.start != h->proc.start))
+        if (h->proc.pid && !proc_is_alive(&h->proc))
             ++*deaths;
         h->proc = p;
         *lost = 0;
         return *deaths > 1 ? "it ended twice while starting" : NULL;
+    }
+    /* between launcher and lock file it has neither name nor lock */
+    if (h->proc.pid && proc_is_alive(&h->proc)) {
+        *lost = 0;
+        return NULL;
     }
     if (h->g->has_unit && systemd_show(h->g, &s, NULL) == 0) {
         if (strcmp(s.active, "failed") == 0)

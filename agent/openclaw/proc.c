@@ -82,18 +82,39 @@ void proc_name(pid_t pid, char *out, size_t cap)
     buf_free(&text);
 }
 
+static bool runs_node(pid_t pid)
+{
+    char path[64], exe[4096];
+    const char *base;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    n = readlink(path, exe, sizeof(exe) - 1);
+    if (n <= 0)
+        return false;
+    exe[n] = 0;
+    base = strrchr(exe, '/');
+    return base &&
+           (text_has_prefix(base, "/node") || text_has_prefix(base, "/bun"));
+}
+
 /* "openclaw-gateway" is the title a gateway gives itself; a fresh one is still
- * "node .../openclaw... gateway [run] [--port N]". */
+ * "node .../openclaw... gateway [run] [--port N]". The shell that starts it
+ * with the same words is none. */
 static bool looks_like_gateway(pid_t pid)
 {
     struct buf cmd = {0};
-    char *at;
+    const char *base, *at;
     bool yes;
 
     command_line(pid, &cmd);
-    yes = text_has_prefix((char *)cmd.data, "openclaw-gateway");
-    at = strstr((char *)cmd.data, " gateway");
-    if (!yes && at && strstr((char *)cmd.data, "openclaw")) {
+    at = (char *)cmd.data;
+    base = at + strcspn(at, " ");
+    while (base > at && base[-1] != '/')
+        base--;
+    yes = text_has_prefix(base, "openclaw-gateway");
+    at = strstr(at, " gateway");
+    if (!yes && at && strstr((char *)cmd.data, "openclaw") && runs_node(pid)) {
         at += strlen(" gateway");
         while (*at == ' ')
             at++;
