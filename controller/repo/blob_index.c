@@ -379,25 +379,6 @@ int blob_index_add_file(struct blob_index *ix, const struct id *index_file,
     return index_done(ix, st, sqlite3_step(st), e);
 }
 
-int blob_index_drop_pack(struct blob_index *ix, const struct id *pack,
-                         struct error *e)
-{
-    int64_t num = number_of(ix, ST_PACK_NUM, pack, -1);
-    int rc;
-
-    if (num == 0)
-        return 0;
-    pthread_mutex_lock(&ix->mu);
-    ix->generation++;
-    pthread_mutex_unlock(&ix->mu);
-    rc = index_run(ix, ST_PACK_DROP_OWNED, 1, &num, e);
-    if (rc == 0)
-        rc = index_run(ix, ST_PACK_DROP_BLOBS, 1, &num, e);
-    if (rc == 0)
-        rc = index_run(ix, ST_PACK_DROP, 1, &num, e);
-    return rc < 0 ? rc : index_run(ix, ST_VERIFIED_CLEAR, 0, NULL, e);
-}
-
 int blob_index_clear(struct blob_index *ix, struct error *e)
 {
     int rc;

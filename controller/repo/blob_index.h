@@ -50,9 +50,6 @@ int blob_index_add_pack(struct blob_index *ix, const struct id *pack,
                         int64_t node, struct error *e);
 int blob_index_add_file(struct blob_index *ix, const struct id *index_file,
                         struct error *e);
-/* Forget a pack, its blobs, and every claim that rests on them. */
-int blob_index_drop_pack(struct blob_index *ix, const struct id *pack,
-                         struct error *e);
 /* Forget all but the identity of the repository and the numbers of nodes
  * (writers may know theirs). */
 int blob_index_clear(struct blob_index *ix, struct error *e);

@@ -20,11 +20,6 @@
     X(ST_PACK_LIST, "SELECT id FROM pack ORDER BY id")                         \
     X(ST_PACK_BLOBS, "SELECT id, type, offset, length, raw FROM blob "         \
                      "WHERE pack = ?1 ORDER BY offset")                        \
-    X(ST_PACK_DROP, "DELETE FROM pack WHERE num = ?1")                         \
-    X(ST_PACK_DROP_OWNED, "DELETE FROM owned WHERE blob IN "                   \
-                          "(SELECT num FROM blob WHERE pack = ?1)")            \
-    X(ST_PACK_DROP_BLOBS, "DELETE FROM blob WHERE pack = ?1")                  \
-    X(ST_VERIFIED_CLEAR, "DELETE FROM verified")                               \
     X(ST_BLOB_ADD, "INSERT OR IGNORE INTO blob (id, type, pack, offset, "      \
                    "length, raw) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")             \
     X(ST_BLOB_NUM, "SELECT num FROM blob WHERE id = ?1 AND type = ?2")         \

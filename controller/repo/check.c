@@ -13,6 +13,14 @@
 #define CHECK_PACK_MAX (512u * 1024 * 1024) /* read into memory at once */
 #define CHECK_STEP_BYTES (8u * 1024 * 1024)
 
+static void on_lost(void *arg, const struct id *pack)
+{
+    char hex[ID_HEX_LEN + 1];
+
+    id_hex(pack, hex);
+    check_line(arg, false, "pack %.12s: in an index, but not there", hex);
+}
+
 static int load_index(struct checker *c, struct error *e)
 {
     struct id *ids;
@@ -21,7 +29,7 @@ static int load_index(struct checker *c, struct error *e)
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct error why = {0};
-        int bad = index_take_in(c->r, c->ix, &ids[i], &why);
+        int bad = index_take_in(c->r, c->ix, &ids[i], on_lost, c, &why);
 
         if (bad == OCM_E_DAMAGED)
             check_line(c, false, "index: %s", why.text);

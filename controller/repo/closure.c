@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "controller/repo/id_table.h"
 
@@ -211,31 +210,16 @@ static int walk_tree(struct closure *c, const struct id *id, unsigned depth,
     return rc;
 }
 
-/* The index is a cache; that the packs are there is asked of the store. True:
- * some were gone, and the index has forgotten them now. */
-static bool drop_lost_packs(struct closure *c)
+/* The index is a cache; that the packs are there is asked of the store. */
+static bool lost_packs(struct closure *c)
 {
-    bool lost = false;
-
     for (size_t i = 0; i < c->packs.cap; i++) {
         const struct id_entry *p = &c->packs.slots[i];
-        char hex[ID_HEX_LEN + 1];
 
-        if (p->type != BLOB_DATA || pack_exists(c->r, &p->id))
-            continue;
-        id_hex(&p->id, hex);
-        log_error("repository: pack %s is missing, its blobs count as not "
-                  "there",
-                  hex);
-        lost = true;
-        if (blob_index_begin(c->r->index, NULL) == 0) {
-            if (blob_index_drop_pack(c->r->index, &p->id, NULL) == 0)
-                blob_index_commit(c->r->index, NULL);
-            else
-                blob_index_rollback(c->r->index);
-        }
+        if (p->type == BLOB_DATA && !pack_exists(c->r, &p->id))
+            return true;
     }
-    return lost;
+    return false;
 }
 
 static int save_proven(struct closure *c, uint64_t generation, struct error *e)
@@ -274,8 +258,8 @@ int repo_closure(struct repo *r, const char *node_id, const struct id *root,
     *missing = 0;
     *stats = (struct repo_stats){0};
     for (int i = 0; i < CLOSURE_TRIES; i++) {
+        bool whole = true, lost;
         uint64_t generation;
-        bool whole = true;
 
         rc = owned_ready(r, node_id, &c.node, e);
         if (rc < 0)
@@ -283,15 +267,15 @@ int repo_closure(struct repo *r, const char *node_id, const struct id *root,
         closure_reset(&c);
         generation = blob_index_generation(r->index);
         rc = walk_tree(&c, root, 0, &sums, &whole, e);
-        if (rc == OCM_E_NOTFOUND && i + 1 < CLOSURE_TRIES &&
-            drop_lost_packs(&c))
-            continue;
+        lost = i + 1 < CLOSURE_TRIES && (rc == 0 || rc == OCM_E_MISSING) &&
+               lost_packs(&c);
+        if (!lost) {
+            rc = rc < 0 ? rc : save_proven(&c, generation, e);
+            break;
+        }
+        rc = repo_refresh(r, e); /* the index forgets them; look again */
         if (rc < 0)
             break;
-        if (i + 1 < CLOSURE_TRIES && drop_lost_packs(&c))
-            continue;
-        rc = save_proven(&c, generation, e);
-        break;
     }
     *missing = c.missing;
     *first = c.first;

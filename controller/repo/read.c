@@ -142,14 +142,21 @@ int read_place(struct repo *r, const struct id *id, enum blob_type type,
                          "blob %.12s has an impossible length in the index",
                          hex);
     rc = handle_take(r, &place->pack, &slot, &h, e);
-    if (rc < 0)
-        return error_prefix(e, "blob %.12s", hex);
+    if (rc == OCM_E_NOTFOUND)
+        return error_set(e, OCM_E_MISSING, "blob %.12s: its pack %s/%s is gone",
+                         hex, store_place(r->store), name);
+    if (rc < 0) {
+        error_prefix(e, "blob %.12s", hex);
+        return rc;
+    }
     buf_clear(room);
     buf_reserve(room, place->length);
     rc = store_handle_read(h, room->data, place->length, place->offset, e);
     handle_give(r, slot, h);
-    if (rc < 0)
-        return error_prefix(e, "blob %.12s", hex);
+    if (rc < 0) {
+        error_prefix(e, "blob %.12s", hex);
+        return rc;
+    }
     room->len = place->length;
     if (seal_open(&r->seal, room->data, room->len) < 0)
         return error_set(e, OCM_E_DAMAGED, "blob %.12s is damaged in %s/%s",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The blob index follows index/ and data/: new index files are taken in; when
- * some are gone (restic pruned), it is made anew; packs that are gone take
- * their blobs with them, so that nodes send those again. */
+ * some are gone (restic pruned), or packs are, it is made anew of what is
+ * there. Blobs that are only in lost packs are then not known any more, and
+ * nodes send them again. */
 #include "controller/repo/repo_internal.h"
 
 #include <stdlib.h>
@@ -10,7 +11,10 @@
 #include "common/base/log.h"
 
 struct taker {
+    struct repo *r;
     struct blob_index *ix;
+    index_lost_cb *on_lost;
+    void *arg;
     struct error *e;
 };
 
@@ -19,13 +23,18 @@ static int on_pack(void *arg, const struct id *pack,
 {
     struct taker *t = arg;
 
+    if (!pack_exists(t->r, pack)) {
+        if (t->on_lost)
+            t->on_lost(t->arg, pack);
+        return 0;
+    }
     return blob_index_add_pack(t->ix, pack, entries, count, 0, t->e);
 }
 
 int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
-                  struct error *e)
+                  index_lost_cb *on_lost, void *arg, struct error *e)
 {
-    struct taker t = {ix, e};
+    struct taker t = {r, ix, on_lost, arg, e};
     struct buf plain = {0};
     char name[REPO_NAME_MAX + 1];
     int rc = object_load(r, "index", id, REPO_OBJECT_MAX, &plain, e);
@@ -81,13 +90,24 @@ static int on_gone(void *arg, const struct id *id)
     return 0;
 }
 
+static void on_lost(void *arg, const struct id *pack)
+{
+    struct repo *r = arg;
+    char hex[ID_HEX_LEN + 1];
+
+    id_hex(pack, hex);
+    log_error("repository: pack %s is missing in %s/data: what only it holds "
+              "counts as not there",
+              hex, store_place(r->store));
+}
+
 /* A broken index file costs only the blobs that it alone names: nodes send
  * them again. It is reported here and by repo_check. */
 static int on_new(void *arg, const struct id *id)
 {
     struct follow *f = arg;
     struct error e = {0};
-    int rc = index_take_in(f->r, f->r->index, id, &e);
+    int rc = index_take_in(f->r, f->r->index, id, on_lost, f->r, &e);
 
     f->count += rc == 0;
     if (rc == OCM_E_DAMAGED || rc == OCM_E_NOTFOUND) {
@@ -97,71 +117,62 @@ static int on_new(void *arg, const struct id *id)
     return rc < 0 ? error_set(f->e, rc, "%s", e.text) : 0;
 }
 
-static int follow_index(struct repo *r, struct error *e)
+/* The files of a folder, and those of them that the blob index knows. */
+struct listing {
+    struct id *there, *known; /* sorted */
+    size_t there_count, known_count;
+    size_t gone; /* known, but not there */
+};
+
+typedef int known_fn(struct blob_index *ix, struct id **ids, size_t *count,
+                     struct error *e);
+
+static int listing_make(struct repo *r, const char *folder, known_fn *known,
+                        struct listing *l, struct error *e)
 {
-    struct id *there = NULL, *known = NULL;
-    size_t there_count = 0, known_count = 0;
-    struct follow gone = {r, e, 0}, fresh = {r, e, 0};
-    int rc = object_list(r, "index", &there, &there_count, e);
+    struct follow gone = {r, e, 0};
+    int rc = object_list(r, folder, &l->there, &l->there_count, e);
 
     if (rc == 0)
-        rc = blob_index_files(r->index, &known, &known_count, e);
-    if (rc < 0)
-        goto out;
-    each_missing(known, known_count, there, there_count, on_gone, &gone);
-    if (gone.count) {
-        log_info("repository: %zu index files are gone, the blob index is "
-                 "made anew",
-                 gone.count);
-        rc = blob_index_clear(r->index, e);
-        known_count = 0;
-    }
+        rc = known(r->index, &l->known, &l->known_count, e);
     if (rc == 0)
-        rc = each_missing(there, there_count, known, known_count, on_new,
-                          &fresh);
-    if (rc == 0 && fresh.count)
-        log_debug("repository: %zu index files taken in", fresh.count);
-out:
-    free(there);
-    free(known);
+        each_missing(l->known, l->known_count, l->there, l->there_count,
+                     on_gone, &gone);
+    l->gone = gone.count;
     return rc;
 }
 
-static int on_lost_pack(void *arg, const struct id *id)
+static void listing_free(struct listing *l)
 {
-    struct follow *f = arg;
-    char hex[ID_HEX_LEN + 1];
-
-    id_hex(id, hex);
-    log_error("repository: pack %s is missing in %s/data, its blobs count as "
-              "not there",
-              hex, store_place(f->r->store));
-    f->count++;
-    return blob_index_drop_pack(f->r->index, id, f->e);
+    free(l->there);
+    free(l->known);
 }
 
-static int follow_packs(struct repo *r, struct error *e)
+static int follow(struct repo *r, struct error *e)
 {
-    struct id *there = NULL, *known = NULL;
-    size_t there_count = 0, known_count = 0;
-    struct follow lost = {r, e, 0};
-    int rc = object_list(r, "data", &there, &there_count, e);
+    struct listing index = {0}, packs = {0};
+    struct follow fresh = {r, e, 0};
+    int rc = listing_make(r, "index", blob_index_files, &index, e);
 
     if (rc == 0)
-        rc = blob_index_packs(r->index, &known, &known_count, e);
-    if (rc == 0)
-        rc = blob_index_begin(r->index, e);
+        rc = listing_make(r, "data", blob_index_packs, &packs, e);
     if (rc < 0)
         goto out;
-    rc = each_missing(known, known_count, there, there_count, on_lost_pack,
-                      &lost);
+    if (index.gone || packs.gone) {
+        log_info("repository: %zu index files and %zu packs are gone, the "
+                 "blob index is made anew",
+                 index.gone, packs.gone);
+        rc = blob_index_clear(r->index, e);
+        index.known_count = 0;
+    }
     if (rc == 0)
-        rc = blob_index_commit(r->index, e);
-    else
-        blob_index_rollback(r->index);
+        rc = each_missing(index.there, index.there_count, index.known,
+                          index.known_count, on_new, &fresh);
+    if (rc == 0 && fresh.count)
+        log_debug("repository: %zu index files taken in", fresh.count);
 out:
-    free(there);
-    free(known);
+    listing_free(&index);
+    listing_free(&packs);
     return rc;
 }
 
@@ -170,9 +181,7 @@ int repo_refresh(struct repo *r, struct error *e)
     int rc;
 
     pthread_mutex_lock(&r->files_mu);
-    rc = follow_index(r, e);
-    if (rc == 0)
-        rc = follow_packs(r, e);
+    rc = follow(r, e);
     pthread_mutex_unlock(&r->files_mu);
     return rc;
 }

@@ -42,8 +42,7 @@ static int on_stale_key(void *arg, const char *name)
     struct id id;
     char path[REPO_NAME_MAX + 1];
 
-    if (!id_parse(name, &id))
-        return 0;
+    id_parse(name, &id); /* store_list gives nothing else */
     object_name("keys", &id, path);
     return store_delete(arg, path, NULL);
 }
@@ -76,8 +75,10 @@ static int check_empty(struct store *s, struct error *e)
                          "own",
                          place);
     if (has_objects(s, "keys", false) != 0 &&
-        store_list(s, "keys", false, on_stale_key, s, e) < 0)
-        return error_prefix(e, "remains of an earlier init");
+        store_list(s, "keys", false, on_stale_key, s, NULL) < 0)
+        return error_set(e, OCM_E_FAILED,
+                         "%s/keys: cannot remove what an earlier init left",
+                         place);
     return 0;
 }
 

@@ -96,9 +96,12 @@ int object_list(struct repo *r, const char *folder, struct id **ids,
                 size_t *count, struct error *e);
 
 /* ---- index (refresh.c) ---- */
-/* Take the index file `id` into `ix`. */
+/* Take the index file `id` into `ix`. Packs that it names but that are not
+ * there go to `on_lost` (may be NULL) instead: another pack may hold the same
+ * blobs. */
+typedef void index_lost_cb(void *arg, const struct id *pack);
 int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
-                  struct error *e);
+                  index_lost_cb *on_lost, void *arg, struct error *e);
 
 /* ---- reading (read.c) ---- */
 /* Read the blob at `place`; as repo_read_stored. */

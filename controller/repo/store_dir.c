@@ -221,8 +221,11 @@ int store_commit_take(struct store_file *f, const char *name, struct error *e)
     f->fd = -1;
     if (rc == 0)
         rc = rename_into(f->tmp, path, e);
-    if (rc == 0)
+    if (rc == 0) {
         rc = dir_sync_of(path, e);
+        if (rc < 0)
+            unlink(path); /* who is told "failed" must not find it later */
+    }
     store_abort(f); /* after the rename there is nothing to unlink */
     free(path);
     return rc;

@@ -14,8 +14,8 @@
 #include "controller/repo/id_table.h"
 #include "controller/repo/pack_sink.h"
 
-#define WRITER_CHUNK (1024u * 1024) /* gathered before it goes to the disk */
-#define WRITER_INDEX_BLOBS 40000    /* durable ones that make an index file */
+#define WRITER_CHUNK (256u * 1024) /* gathered before it goes to the disk */
+#define WRITER_INDEX_BLOBS 40000   /* durable ones that make an index file */
 #define WRITER_INDEX_PACKS 32
 #define WRITER_CLAIMS 4096 /* known blobs gathered for the owned set */
 #define WRITER_LEVEL 3
