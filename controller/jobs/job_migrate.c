@@ -178,19 +178,18 @@ static int run(struct job *j, const json_t *params, json_t *result,
     const char *id = json_string_value(json_object_get(params, "plan"));
     const char *claim[2];
     struct plan_request p;
-    json_t *kept = NULL, *plan;
+    json_t *kept = NULL;
     int rc = load(c, id ? id : "", &kept, &p, e);
 
     if (rc < 0)
         return rc;
-    plan = json_object_get(kept, "plan");
     claim[0] = p.source.name;
     claim[1] = p.target.name;
     rc = job_claim_nodes(j, claim, strcmp(claim[0], claim[1]) ? 2 : 1, e);
     if (rc == 0)
         rc = catalog_node_get(c->catalog, p.source.id, &p.source, e);
     if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
-        rc = fence_source(j, &p, plan, e);
+        rc = fence_source(j, &p, kept, e);
     if (rc == 0)
         rc = plan_request_apply(j, &p, params, result, e);
     if (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT)

@@ -62,15 +62,15 @@ static const char *blocked_by(const json_t *plan)
     return NULL;
 }
 
+/* The plan as people saw it, and what to ask the target for again. */
 static int keep(struct controller *c, json_t *result,
                 const struct plan_request *p, struct error *e)
 {
-    json_t *kept = json_object();
+    json_t *kept = json_copy(result);
     char *text;
     int rc;
 
     json_object_set_new(kept, "request", plan_request_to_json(p));
-    json_object_set(kept, "plan", result);
     text = json_dumps(kept, JSON_COMPACT);
     rc = catalog_plan_put(c->catalog, p->id, text,
                           clock_now_ns() + PLAN_VALID_NS, e);
