@@ -41,19 +41,35 @@ static struct attr own_file(const struct capture *c)
                          .ctime_ns = c->start_ns};
 }
 
+/* By way of a private file, so that one reader does all the chunking. */
+static int store_bytes(struct capture *c, const struct buf *bytes,
+                       struct content *out, struct error *e)
+{
+    char *path = temp_path(c, "own");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? -errno : fd_write_all(fd, bytes->data, bytes->len);
+
+    if (fd >= 0)
+        close(fd);
+    if (rc < 0)
+        rc = error_set(e, rc, "%s: %s", path, strerror(-rc));
+    else
+        rc = read_own_file(c, path, out, e);
+    unlink(path);
+    free(path);
+    return rc;
+}
+
 int capture_meta(struct capture *c, struct entry *out, struct error *e)
 {
     struct content content = {0};
     struct buf meta = {0};
-    char *path = temp_path(c, "meta");
     int rc;
 
     capture_sum_up(c);
     rc = c->o->make_meta(c->o->arg, c->r, &meta, e);
     if (rc == 0)
-        rc = file_write(path, meta.data, meta.len, 0600, e);
-    if (rc == 0)
-        rc = read_own_file(c, path, &content, e);
+        rc = store_bytes(c, &meta, &content, e);
     if (rc == 0) {
         out->kind = CACHE_FILE;
         out->ours = true;
@@ -62,10 +78,8 @@ int capture_meta(struct capture *c, struct entry *out, struct error *e)
         capture_count_file(c, content.size);
         rc = sums_add(c, &content.sum, e);
     }
-    unlink(path);
-    free(path);
     content_free(&content);
-    buf_wipe(&meta);
+    buf_free(&meta);
     return rc;
 }
 
@@ -164,6 +178,8 @@ int capture_run(const struct capture_options *o, struct capture_result *out,
         rc = walk_all(&c, &out->root, e);
     if (rc == 0)
         rc = upload_drain(c.up, e);
+    if (rc == 0)
+        rc = capture_check(&c, e);
     if (rc == 0) {
         out->bytes_sent = upload_bytes(c.up);
         capture_sum_up(&c);

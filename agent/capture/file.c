@@ -29,17 +29,17 @@ static int read_plain(struct capture *c, int dir_fd, const char *name,
 {
     struct content content = {0};
     struct cache_record rec;
-    int rc = READ_STABLE;
+    int read = READ_STABLE, rc = STEP_NOTHING;
 
     if (!links_find(c, &out->attr, &content))
-        rc = read_file(c, dir_fd, name, &out->attr, &content, e);
-    if (rc == READ_GONE)
+        read = read_file(c, dir_fd, name, &out->attr, &content, e);
+    if (read < 0)
+        rc = read;
+    if (read == READ_GONE)
         log_debug("vanished: path=%s", (char *)c->path.data);
-    if (rc == READ_GONE || rc == READ_FAILED)
-        rc = STEP_NOTHING;
-    if (rc < 0 || rc == STEP_NOTHING)
+    if (read < 0 || read == READ_GONE || read == READ_FAILED)
         goto out;
-    if (rc == READ_STABLE)
+    if (read == READ_STABLE)
         links_add(c, &out->attr, &content);
     rec = (struct cache_record){.kind = CACHE_FILE,
                                 .attr = out->attr,
@@ -49,7 +49,7 @@ static int read_plain(struct capture *c, int dir_fd, const char *name,
     entry_content(out, &content);
     rec.ids = out->id_count > 1 ? out->ids : &out->one;
     /* what moved under our eyes is read again next time */
-    rc = keep(c, &rec, out, rc == READ_STABLE, e);
+    rc = keep(c, &rec, out, read == READ_STABLE, e);
 out:
     content_free(&content);
     return rc;

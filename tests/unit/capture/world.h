@@ -62,6 +62,7 @@ int world_run(struct world *w);
  * the capture had been an hour later: no entry is too fresh to be trusted. */
 void world_backup(struct world *w);
 void world_age_cache(struct world *w);
+void world_write_cache(struct world *w, const void *p, size_t len);
 
 /* The parsed tree of `path` in the last snapshot ("" is the root); the caller
  * calls tree_free. Asserts that it is there. */
