@@ -159,7 +159,6 @@ static int remember_merge(struct apply *a, uint32_t entry,
         .source = mem_printf("%s/source-%zu", a->stages[p->stage].dir,
                              a->merged_count),
         .live = mem_strdup(f->live),
-        .first = a->out->plan.edit_count,
     };
     a->merged_count++;
     stamp(f->live, m->stamp);
@@ -183,9 +182,6 @@ static int edit_one(struct apply *a, uint32_t entry, struct error *e)
 
     if (rc == 0) {
         rc = adapt_file(a->adapt, &f, &why);
-        if (merge)
-            a->merged[a->merged_count - 1].count =
-                a->out->plan.edit_count - a->merged[a->merged_count - 1].first;
         if (rc == OCM_E_CANCELLED || rc == OCM_E_SPACE || rc == -ENOSPC) {
             if (e)
                 *e = why;
@@ -363,21 +359,30 @@ int edit_check_rest(struct apply *a, struct error *e)
 
 /* ---- when the gateway is down ---- */
 
-static bool same_edits(const struct apply *a, const struct merged *m,
+/* The edit of that id and new value, in a plan; ids are unique. */
+static bool has_edit(const struct plan *p, const struct plan_edit *edit)
+{
+    for (size_t i = 0; i < p->edit_count; i++)
+        if (strcmp(p->edits[i].id, edit->id) == 0 &&
+            strcmp(p->edits[i].new_value, edit->new_value) == 0)
+            return true;
+    return false;
+}
+
+/* Are the edits of the file at `at` in the plan those made now? */
+static bool same_edits(const struct plan *agreed, const char *at,
                        const struct plan *again)
 {
-    if (again->edit_count != m->count)
-        return false;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct plan_edit *x = &a->out->plan.edits[m->first + i];
-        const struct plan_edit *y = &again->edits[i];
+    size_t count = 0;
 
-        if (strcmp(x->id, y->id) != 0 ||
-            strcmp(x->new_value ? x->new_value : "",
-                   y->new_value ? y->new_value : "") != 0)
+    for (size_t i = 0; i < agreed->edit_count; i++) {
+        if (strcmp(agreed->edits[i].file, at) != 0)
+            continue;
+        count++;
+        if (!has_edit(again, &agreed->edits[i]))
             return false;
     }
-    return true;
+    return count == again->edit_count;
 }
 
 /* The gateway has written to its database since the merge: do it again. */
@@ -405,7 +410,7 @@ static int merge_again(struct apply *a, struct merged *m, struct error *e)
         rc = adapt_file(adapt, &f, e);
     else
         error_set(e, rc, "%s could not be staged again", f.at);
-    if (rc == 0 && !same_edits(a, m, &plan))
+    if (rc == 0 && !same_edits(&a->out->plan, f.at, &plan))
         rc = error_set(e, OCM_E_CHANGED,
                        "%s: this node's own database has changed since the "
                        "plan was made: make a new plan",

@@ -36,7 +36,6 @@ struct merged {
     uint32_t entry;
     char *source, *live; /* the source's as it came; the target's */
     uint64_t stamp[8];   /* what `live` and its log were at the merge */
-    size_t first, count; /* its edits in the plan */
 };
 
 struct apply {

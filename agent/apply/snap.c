@@ -414,20 +414,21 @@ static int read_dir(struct walk *w, uint32_t dir, struct error *e)
     return rc;
 }
 
-static int read_batch(struct walk *w, const uint32_t *dirs, size_t count,
+/* `count` folders of the frontier, which grows meanwhile. */
+static int read_batch(struct walk *w, size_t first, size_t count,
                       struct error *e)
 {
     struct id *ids = mem_array(count, sizeof(*ids));
     int rc;
 
     for (size_t i = 0; i < count; i++)
-        ids[i] = *w->s->entries[dirs[i]].ids;
+        ids[i] = *w->s->entries[w->dirs[first + i]].ids;
     rc = w->src->want(w->src->arg, ids, count, e);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (w->cancelled && atomic_load(w->cancelled))
             rc = error_set(e, OCM_E_CANCELLED, "cancelled");
         else
-            rc = read_dir(w, dirs[i], e);
+            rc = read_dir(w, w->dirs[first + i], e);
     }
     free(ids);
     return rc;
@@ -519,7 +520,7 @@ int snap_walk(struct snap *s, const struct apply_source *src,
         size_t n = w.dir_count - done;
 
         n = n < SNAP_BATCH ? n : SNAP_BATCH;
-        rc = read_batch(&w, w.dirs + done, n, e);
+        rc = read_batch(&w, done, n, e);
         done += n;
     }
     free(w.dirs);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* See fake_gateway.h. */
+#include "fake_gateway.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/files.h"
+#include "common/base/mem.h"
+
+struct fake_gateway fake;
+
+struct gateway {
+    int unused;
+};
+
+static void path_of(const char *marker, char out[600])
+{
+    snprintf(out, 600, "%s/%s", fake.dir, marker);
+}
+
+bool fake_has(const char *marker)
+{
+    char path[600];
+
+    path_of(marker, path);
+    return file_exists(path);
+}
+
+static void note(const char *file, const char *line)
+{
+    char path[600];
+    int fd;
+
+    path_of(file, path);
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dprintf(fd, "%s\n", line);
+    close(fd);
+}
+
+void fake_set(const char *marker, bool on)
+{
+    char path[600];
+
+    path_of(marker, path);
+    if (on)
+        close(open(path, O_WRONLY | O_CREAT, 0600));
+    else
+        unlink(path);
+}
+
+int fake_count(const char *file, const char *line)
+{
+    char path[600], text[256];
+    int count = 0;
+    FILE *f;
+
+    path_of(file, path);
+    f = fopen(path, "re");
+    while (f && fgets(text, sizeof(text), f)) {
+        text[strcspn(text, "\n")] = 0;
+        count += strcmp(text, line) == 0;
+    }
+    if (f)
+        fclose(f);
+    return count;
+}
+
+struct gateway *gateway_new(const struct openclaw_conf *conf,
+                            const struct openclaw *o)
+{
+    (void)conf;
+    (void)o;
+    return mem_zalloc(sizeof(struct gateway));
+}
+
+void gateway_free(struct gateway *g)
+{
+    free(g);
+}
+
+enum gateway_state gateway_status(struct gateway *g, struct buf *text)
+{
+    (void)g;
+    (void)text;
+    if (fake.kind != GATEWAY_STOPPED)
+        return fake.kind;
+    return fake_has("running") ? GATEWAY_RUNNING : GATEWAY_STOPPED;
+}
+
+int gateway_stop(struct gateway *g, int64_t bound_ms, struct error *e)
+{
+    (void)g;
+    (void)bound_ms;
+    note("calls", "stop");
+    if (fake.stop_fails)
+        return error_set(e, OCM_E_TIMEOUT, "the gateway does not stop");
+    fake_set("running", false);
+    return 0;
+}
+
+/* What a real one leaves behind: locks, a log beside its database. */
+static void pollute(void)
+{
+    char path[700];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/tmp", fake.state_dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/tmp/openclaw-0", fake.state_dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/memory/main.sqlite-wal", fake.state_dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd >= 0 && write(fd, "new wal", 7) == 7)
+        close(fd);
+}
+
+int gateway_start(struct gateway *g, bool quiet, struct error *e)
+{
+    (void)g;
+    note("calls", quiet ? "start quiet" : "start");
+    if (fake_has("guard")) {
+        note("violation", "started under guard");
+        return error_set(e, OCM_E_DENIED, "guarded");
+    }
+    if (fake.is_whole && !fake.is_whole())
+        note("violation", "started on a mixed state");
+    if (fake.pollutes)
+        pollute();
+    fake_set("running", true);
+    return 0;
+}
+
+int gateway_guard(struct gateway *g, bool on, struct error *e)
+{
+    (void)g;
+    (void)e;
+    note("calls", on ? "guard on" : "guard off");
+    fake_set("guard", on);
+    return 0;
+}
+
+int gateway_fence(struct gateway *g, bool on, const char *why, struct error *e)
+{
+    (void)g;
+    (void)why;
+    (void)e;
+    fake_set("fenced", on);
+    return 0;
+}
+
+bool gateway_fenced(struct gateway *g, struct buf *why)
+{
+    (void)g;
+    (void)why;
+    return fake_has("fenced");
+}
+
+int gateway_health(struct gateway *g, const struct gateway_expect *expect,
+                   int64_t wait_ms, const atomic_bool *cancelled,
+                   struct gateway_check *checks, size_t *count, size_t max,
+                   struct error *e)
+{
+    bool bad = ++fake.health_calls == fake.unhealthy_at;
+
+    (void)g;
+    (void)wait_ms;
+    (void)cancelled;
+    (void)max;
+    note("calls", expect->running ? "health" : "health offline");
+    fake.expect = *expect;
+    fake.expect_set = true;
+    checks[0] = (struct gateway_check){.name = "ready", .ok = !bad};
+    *count = 1;
+    return bad ? error_set(e, OCM_E_UNHEALTHY, "not ready") : 0;
+}
