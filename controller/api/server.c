@@ -26,6 +26,10 @@
 #define API_MEMORY_LIMIT (128 * 1024) /* per connection, in the library */
 #define API_BACKLOG 64
 
+/* Before 1.0 the library's only strict check, for Host, leaves the connection
+ * open behind its own refusal: the guard's closes it. */
+#define API_STRICTNESS (MHD_VERSION >= 0x01000000 ? 1 : 0)
+
 static const char *const local_hosts[] = {"localhost", "ocm", NULL};
 static const struct guard_rules local_rules = {local_hosts};
 
@@ -480,12 +484,13 @@ static int start_library(struct api_server *a, struct error *e)
     a->mhd = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
         NULL, on_access, a, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, a,
-        MHD_OPTION_LISTEN_SOCKET, a->fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MAX_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)API_MEMORY_LIMIT,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, a, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escapes, a, MHD_OPTION_NOTIFY_COMPLETED, on_completed, a,
+        MHD_OPTION_LISTEN_SOCKET, a->fd, MHD_OPTION_STRICT_FOR_CLIENT,
+        API_STRICTNESS, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)API_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)API_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)API_MEMORY_LIMIT, MHD_OPTION_URI_LOG_CALLBACK, on_target, a,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, a,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, a,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
     if (!a->mhd)
         return error_set(e, OCM_E_FAILED, "the HTTP library did not start");
