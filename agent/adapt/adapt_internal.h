@@ -72,6 +72,7 @@ struct work {
     const struct adapt_file *f;
     struct doc *d;            /* of a document */
     const char *place_prefix; /* "cron_jobs[x].job_json." in a row, or NULL */
+    const char *apart;        /* values below this key are set by themselves */
     char *old_token, *new_token; /* of the gateway, in its main config */
     struct error *e;
 };
@@ -112,6 +113,9 @@ int edit_insert(struct work *w, const char *parent, const char *key,
                 bool secret);
 int edit_remove(struct work *w, const char *path, const char *old_value,
                 const char *rule, bool secret);
+
+/* Is the value below w->apart? */
+bool is_apart(const struct work *w, const char *path);
 
 /* A string value by the rules, as a path when the key is one. */
 int edit_value(struct work *w, const struct doc_value *v, bool secret);

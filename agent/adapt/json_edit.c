@@ -43,7 +43,7 @@ static int on_json(void *arg, struct doc *d, const struct doc_value *v)
     struct work *w = arg;
 
     (void)d;
-    if (v->type != DOC_STRING)
+    if (v->type != DOC_STRING || is_apart(w, v->path))
         return 0;
     if (is_session_index(w->f)) {
         bool known = false;
@@ -73,15 +73,13 @@ static json_t *live_json(const struct adapt_file *f)
 }
 
 /* The socket between gateway and helper is this node's own. */
-static int own_socket(struct work *w)
+static int own_socket(struct work *w, json_t *socket)
 {
-    json_t *live = live_json(w->f);
-    json_t *socket = json_object_get(live, "socket");
     struct doc_value v;
     char fresh[49];
     int rc = 0;
 
-    if (json_is_object(socket)) {
+    if (socket) {
         rc = edit_subtree(w, "socket", socket, "node-owned");
     } else if (w->a->o.intention == INTENT_CLONE &&
                doc_find(w->d, "socket.token", &v) && v.type == DOC_STRING) {
@@ -89,6 +87,20 @@ static int own_socket(struct work *w)
         rc = edit_string(w, &v, fresh, 32, "fresh", true);
         secret_wipe(fresh, sizeof(fresh));
     }
+    return rc;
+}
+
+static int edit_approvals(struct work *w)
+{
+    json_t *live = live_json(w->f), *socket = json_object_get(live, "socket");
+    int rc;
+
+    if (!json_is_object(socket))
+        socket = NULL;
+    w->apart = socket ? "socket" : NULL;
+    rc = doc_each(w->d, on_json, w);
+    if (rc == 0)
+        rc = own_socket(w, socket);
     json_decref(live);
     return rc;
 }
@@ -200,10 +212,10 @@ static int edit_document(struct work *w, const struct buf *b)
         report_foreign(w->a, w->f, (const char *)b->data, b->len, NULL);
         return 0;
     }
-    rc = doc_each(w->d, on_json, w);
-    if (rc == 0 && adapt_crosses(w->a) &&
-        strcmp(base_name(w->f->at), "exec-approvals.json") == 0)
-        rc = own_socket(w);
+    rc = adapt_crosses(w->a) &&
+                 strcmp(base_name(w->f->at), "exec-approvals.json") == 0
+             ? edit_approvals(w)
+             : doc_each(w->d, on_json, w);
     if (rc != 0)
         return error_prefix(w->e, "%s", w->f->at);
     return work_save(w, b, !is_session_index(w->f));

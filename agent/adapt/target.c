@@ -2,6 +2,7 @@
 /* What the target has of its own: read from its live config and .env, and
  * put into the staged config member by member, so that everything else keeps
  * its bytes. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,8 @@ static json_t *scalar_to_json(const struct doc_value *v)
         if (text_to_i64(v->text, INT64_MIN, INT64_MAX, &i))
             return json_integer(i);
         real = strtod(v->text, &end);
-        return *end || !json_real(0) ? json_string(v->text) : json_real(real);
+        /* Infinity and hexadecimal numbers are none of JSON's */
+        return *end || !isfinite(real) ? json_string(v->text) : json_real(real);
     case DOC_BOOL:
         return json_boolean(strcmp(v->text, "true") == 0);
     case DOC_NULL:

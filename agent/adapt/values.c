@@ -254,6 +254,14 @@ static void check_value(struct work *w, const char *key_path, const char *text)
     }
 }
 
+bool is_apart(const struct work *w, const char *path)
+{
+    size_t len = w->apart ? strlen(w->apart) : 0;
+
+    return w->apart && strncmp(path, w->apart, len) == 0 &&
+           (path[len] == '\0' || path[len] == '.' || path[len] == '[');
+}
+
 int edit_value(struct work *w, const struct doc_value *v, bool secret)
 {
     bool path_key = keys_is_path(v->path) || keys_is_output(v->path) ||
