@@ -384,6 +384,13 @@ static int env_encode_key(struct doc *d, const struct doc_node *n,
     return 0;
 }
 
+static bool is_exported(const struct doc *d, size_t from)
+{
+    from = skip_blanks(d, from);
+    return d->len - from > 6 && memcmp(d->src + from, "export", 6) == 0 &&
+           is_blank(d->src[from + 6]);
+}
+
 static int env_insert(struct doc *d, struct edit *ed, struct doc **json,
                       struct error *e)
 {
@@ -398,10 +405,7 @@ static int env_insert(struct doc *d, struct edit *ed, struct doc **json,
     if (!ed->key || !is_name_all(ed->key, d->format == DOC_ENV))
         return error_set(e, OCM_E_INVALID, "'%s' is no name of a variable",
                          ed->key ? ed->key : "");
-    if (last != NONE &&
-        memcmp(d->src + skip_blanks(d, d->nodes[last].from), "export", 6) ==
-            0 &&
-        is_blank(d->src[skip_blanks(d, d->nodes[last].from) + 6]))
+    if (last != NONE && is_exported(d, d->nodes[last].from))
         buf_add_str(&line, "export ");
     rc = spell(d->format, STYLE_BARE, text, len, &value, e);
     if (rc == 0) {

@@ -163,8 +163,8 @@ static char *line_like(const struct flow *f, uint32_t like)
 /* A blank between members? As behind the first comma, or as behind ':'. */
 static const char *gap_of(const struct flow *f, const char *colon)
 {
-    uint32_t first = f->d->nodes[f->id].first;
-    uint32_t comma = comma_of(f, first);
+    const struct doc_node *n = &f->d->nodes[f->id];
+    uint32_t comma = n->count > 1 ? comma_of(f, n->first) : NONE;
     uint8_t next = comma == NONE ? 0 : f->d->src[comma + 1];
 
     if (comma != NONE && next != '\n' && next != '\r')

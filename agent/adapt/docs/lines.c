@@ -22,11 +22,29 @@ void lines_put(struct render *r, size_t off, struct buf *lines)
     patch_take(r, at, at, &b);
 }
 
+/* Above the comments that stand right above a line and are about it. */
+static size_t above_comments(const struct doc *d, size_t at)
+{
+    while (at > d->body) {
+        size_t up = at - 1;
+
+        if (up > d->body && d->src[up] == '\n' && d->src[up - 1] == '\r')
+            up--;
+        up = line_start(d, up);
+        if (d->src[skip_blanks(d, up)] != '#')
+            break;
+        at = up;
+    }
+    return at;
+}
+
 /* New lines of `before`, or (NONE) of the end of the document. */
 static void put_lines(struct render *r, uint32_t before)
 {
     struct doc *d = r->d;
-    size_t at = before == NONE ? d->len : line_start(d, d->nodes[before].from);
+    size_t at = before == NONE
+                    ? d->len
+                    : above_comments(d, line_start(d, d->nodes[before].from));
     bool open = at == d->len && d->len > d->body &&
                 d->src[d->len - 1] != '\n' && d->src[d->len - 1] != '\r';
     struct edit *ed;
