@@ -84,6 +84,15 @@ static bool is_other_root(const struct chooser *c, const char *path)
     return false;
 }
 
+/* A stage or a replaced state of a restore, wherever it lies. */
+static bool is_of_ocm(const char *rel)
+{
+    const char *slash = strrchr(rel, '/'), *name = slash ? slash + 1 : rel;
+
+    return text_has_prefix(name, ".ocm-stage-") ||
+           text_has_prefix(name, ".ocm-old-");
+}
+
 static bool is_excluded(const struct chooser *c, const char *rel, bool is_dir)
 {
     const struct conf_list *x = c->layout->exclude;
@@ -150,7 +159,8 @@ static enum capture_choice choose(void *arg, const char *rel, bool is_dir)
     char *path = path_join(c->path, rel);
     enum capture_choice choice = CAPTURE_SKIP;
 
-    if (!is_other_root(c, path) && !is_excluded(c, rel, is_dir)) {
+    if (!is_of_ocm(rel) && !is_other_root(c, path) &&
+        !is_excluded(c, rel, is_dir)) {
         if (c->of_state)
             choice = choose_in_state(c, path, rel, is_dir);
         else if (!is_dir && section_is_database(rel))

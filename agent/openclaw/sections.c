@@ -55,6 +55,8 @@ struct rule {
  * run and listed. Names of all eras stand together: an upgraded node keeps
  * files of older ones. */
 static const struct rule openclaw_rules[] = {
+    {"**/.ocm-stage-*/**", NULL}, /* our own: being staged, */
+    {"**/.ocm-old-*/**", NULL},   /* replaced and kept */
     /* the config and its copies */
     {"openclaw.json.last-good", NULL},
     {"openclaw.json*.tmp", NULL},
@@ -85,7 +87,6 @@ static const struct rule openclaw_rules[] = {
     {"*.pid", NULL},
     {"*.lock", NULL},
     {"*.tmp", NULL},
-    {".ocm-*", NULL}, /* our own stages and kept folders */
 
     /* databases: their write-ahead parts never alone, their locks never */
     {"**/*.sqlite-wal", NULL},
@@ -172,7 +173,8 @@ static const struct rule yaml_rules[] = {
     {"*.sock", NULL},
     {"*.pid", NULL},
     {"*.lock", NULL},
-    {".ocm-*", NULL},
+    {"**/.ocm-stage-*/**", NULL},
+    {"**/.ocm-old-*/**", NULL},
     {"**/*.sqlite-wal", NULL},
     {"**/*.sqlite-shm", NULL},
     {"**/*.sqlite-journal", NULL},
