@@ -2,8 +2,8 @@
 /* When a database is copied, when the last backup's content still holds, and
  * how rows and their database stay one point in time.
  *
- * Unchanged means main file and -wal both look as they did. The look is taken
- * before the copy begins, so what is committed later shows next time. */
+ * Unchanged means main file and -wal both look as they did just before the
+ * copy was taken, so what is committed later shows next time. */
 #include "agent/capture/database.h"
 
 #include <errno.h>
@@ -15,32 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-struct look {
-    struct attr main, wal;
-    bool has_wal;
-};
-
-static int look_at(const char *live, struct look *out)
-{
-    char *wal = mem_printf("%s-wal", live);
-    struct stat st;
-    int rc = 0;
-
-    *out = (struct look){0};
-    out->has_wal = lstat(wal, &st) == 0 && S_ISREG(st.st_mode);
-    if (out->has_wal)
-        out->wal = attr_of(&st);
-    if (lstat(live, &st) < 0)
-        rc = -errno;
-    else if (!S_ISREG(st.st_mode))
-        rc = -EINVAL;
-    else
-        out->main = attr_of(&st);
-    free(wal);
-    return rc;
-}
-
-static const struct attr *wal_of(const struct look *l)
+static const struct attr *wal_of(const struct database_look *l)
 {
     return l->has_wal ? &l->wal : NULL;
 }
@@ -54,12 +29,12 @@ void sources_open(struct capture *c)
 
         for (size_t k = 0; k < s->row_count && !s->skipped; k++) {
             const char *path = s->rows[k].database;
-            struct look l;
+            struct database_look l;
             size_t n = 0;
 
             while (n < c->source_count && strcmp(c->sources[n].path, path) != 0)
                 n++;
-            if (n < c->source_count || look_at(path, &l) < 0)
+            if (n < c->source_count || database_look(path, &l) < 0)
                 continue;
             c->sources = mem_grow(c->sources, &cap, n + 1, sizeof(*c->sources));
             c->sources[c->source_count++] =
@@ -90,23 +65,21 @@ static struct source *source_of(struct capture *c, const struct attr *a)
 
 /* Copy `live` to a private file. 0 and `*copy`; STEP_NOTHING and `*reason`
  * when this database cannot be had; a code when the capture must end. */
-static int make_copy(struct capture *c, const char *live, struct look *seen,
-                     char **copy, char **reason, struct error *e)
+static int make_copy(struct capture *c, const char *live,
+                     struct database_look *seen, char **copy, char **reason,
+                     struct error *e)
 {
     struct database_limits limits = {.time_ms = c->o->database_ms,
                                      .wal_growth = c->o->wal_growth,
                                      .cancelled = c->o->cancelled};
     struct error why = {0};
-    struct look after;
-    int rc = look_at(live, seen);
+    struct database_look after = {.has_wal = false};
+    int rc;
 
     *copy = temp_path(c, "database");
-    if (rc < 0)
-        error_set(&why, rc, "cannot be read: %s", strerror(-rc));
-    else
-        rc = database_copy(live, *copy, &limits, &why);
+    rc = database_copy(live, *copy, &limits, seen, &why);
     /* the name must not have come to mean another file meanwhile */
-    if (rc == 0 && (look_at(live, &after) < 0 ||
+    if (rc == 0 && (database_look(live, &after) < 0 ||
                     !attr_same_inode(&seen->main, &after.main))) {
         unlink(*copy);
         rc = error_set(&why, OCM_E_CHANGED, "replaced while it was copied");
@@ -123,7 +96,7 @@ static int make_copy(struct capture *c, const char *live, struct look *seen,
 
 static int source_copy(struct capture *c, struct source *s, struct error *e)
 {
-    struct look seen;
+    struct database_look seen;
     int rc;
 
     if (s->state == SOURCE_COPIED)
@@ -143,12 +116,13 @@ static int source_copy(struct capture *c, struct source *s, struct error *e)
 }
 
 /* How the database of `s` looks for this run: fixed by its first use. */
-static struct look source_look(const struct source *s)
+static struct database_look source_look(const struct source *s)
 {
-    return (struct look){.main = s->main, .wal = s->wal, .has_wal = s->has_wal};
+    return (struct database_look){
+        .main = s->main, .wal = s->wal, .has_wal = s->has_wal};
 }
 
-static void source_decide(struct source *s, const struct look *l)
+static void source_decide(struct source *s, const struct database_look *l)
 {
     s->state = SOURCE_REUSED;
     s->main = l->main;
@@ -157,7 +131,7 @@ static void source_decide(struct source *s, const struct look *l)
 }
 
 /* The attributes a stored database shows: the time of its last commit. */
-static struct attr stored_attr(const struct look *l)
+static struct attr stored_attr(const struct database_look *l)
 {
     struct attr a = l->main;
 
@@ -167,7 +141,7 @@ static struct attr stored_attr(const struct look *l)
 }
 
 static int remember(struct capture *c, struct cache_record *rec,
-                    const struct look *l, const struct entry *en,
+                    const struct database_look *l, const struct entry *en,
                     const struct id *sum, struct error *e)
 {
     rec->attr = l->main;
@@ -185,7 +159,7 @@ static int remember(struct capture *c, struct cache_record *rec,
 
 /* Store the file `copy` as the content of `out`. */
 static int store_copy(struct capture *c, const char *copy, enum cache_kind kind,
-                      const struct id *query, const struct look *l,
+                      const struct id *query, const struct database_look *l,
                       struct entry *out, struct error *e)
 {
     struct cache_record rec = {.kind = kind, .query = *query};
@@ -202,7 +176,8 @@ static int store_copy(struct capture *c, const char *copy, enum cache_kind kind,
 }
 
 static int reuse(struct capture *c, const struct cache_record *old,
-                 const struct look *l, struct entry *out, struct error *e)
+                 const struct database_look *l, struct entry *out,
+                 struct error *e)
 {
     struct cache_record rec = {.kind = old->kind, .query = old->query};
 
@@ -218,8 +193,8 @@ int database_capture(struct capture *c, const char *live, const struct attr *a,
     static const struct id no_query;
     struct source *s = source_of(c, a);
     char *copy = NULL, *reason = NULL;
-    struct look seen;
-    int rc = look_at(live, &seen);
+    struct database_look seen;
+    int rc = database_look(live, &seen);
 
     if (rc < 0) {
         capture_problem(c, "cannot be read: %s", strerror(-rc));
@@ -255,7 +230,7 @@ int database_capture(struct capture *c, const char *live, const struct attr *a,
 }
 
 /* Rows belong to us: private, with the time of their database. */
-static struct attr rows_attr(const struct look *l)
+static struct attr rows_attr(const struct database_look *l)
 {
     return (struct attr){.mode = S_IFREG | 0600,
                          .uid = getuid(),
@@ -273,7 +248,7 @@ int rows_capture(struct capture *c, const struct capture_rows *rows,
         c->old ? cache_find(c->old, (char *)c->path.data, c->path.len) : NULL;
     struct source *s = NULL;
     struct error why = {0};
-    struct look seen;
+    struct database_look seen;
     char *file;
     int rc;
 
@@ -284,7 +259,7 @@ int rows_capture(struct capture *c, const struct capture_rows *rows,
     }
     if (!s)
         return STEP_NOTHING;
-    if (s->state == SOURCE_NEW && look_at(s->path, &seen) < 0)
+    if (s->state == SOURCE_NEW && database_look(s->path, &seen) < 0)
         return STEP_NOTHING;
     if (s->state != SOURCE_NEW)
         seen = source_look(s);

@@ -31,6 +31,7 @@
 struct job {
     const char *live, *copy;
     const struct database_limits *limits;
+    struct database_look *seen;
     int64_t deadline_ms; /* 0: none */
     int64_t busy_since_ms;
     int64_t wal_before; /* bytes; -1: its growth does not matter (now) */
@@ -122,8 +123,49 @@ int database_kind(int dir_fd, const char *name)
     return head[18] == 2 || head[19] == 2 ? DATABASE_WAL : DATABASE_ROLLBACK;
 }
 
+int database_look(const char *live, struct database_look *out)
+{
+    char *wal = mem_printf("%s-wal", live);
+    struct stat st;
+    int rc = 0;
+
+    *out = (struct database_look){.has_wal = false};
+    if (lstat(wal, &st) == 0 && S_ISREG(st.st_mode)) {
+        out->has_wal = true;
+        out->wal = attr_of(&st);
+    }
+    free(wal);
+    if (lstat(live, &st) < 0)
+        rc = -errno;
+    else if (!S_ISREG(st.st_mode))
+        rc = -EINVAL;
+    else
+        out->main = attr_of(&st);
+    return rc;
+}
+
+static int take_look(struct job *j, struct error *e)
+{
+    int rc = database_look(j->live, j->seen);
+
+    return rc == 0
+               ? 0
+               : error_set(e, rc, "database cannot be read: %s", strerror(-rc));
+}
+
 /* --- online backup */
 
+static int source_exec(sqlite3 *src, const char *sql, struct error *e)
+{
+    int rc = sqlite3_exec(src, sql, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? 0 : sqlite_error(src, rc, e);
+}
+
+/* user_version reads the header only, so a transaction begins without parsing
+ * a schema that a newer SQLite may have written. The first read opens the
+ * -wal, and SQLite run by root touches its ctime then (fchown): the look is
+ * taken after that and before the transaction whose content is copied. */
 static int open_source(struct job *j, sqlite3 **out, struct error *e)
 {
     int rc = sqlite3_open_v2(j->live, out,
@@ -131,18 +173,19 @@ static int open_source(struct job *j, sqlite3 **out, struct error *e)
                                  SQLITE_OPEN_PRIVATECACHE,
                              NULL);
 
-    if (rc == SQLITE_OK) {
-        sqlite3_db_config(*out, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        sqlite3_busy_handler(*out, on_busy, j);
-        /* user_version reads the header only: the transaction begins without
-         * parsing a schema that a newer SQLite may have written */
-        rc = sqlite3_exec(*out,
-                          "PRAGMA query_only=1; PRAGMA mmap_size=0;"
-                          "PRAGMA cache_size=-1024; BEGIN;"
-                          "PRAGMA user_version",
-                          NULL, NULL, NULL);
-    }
-    return rc == SQLITE_OK ? 0 : sqlite_error(*out, rc, e);
+    if (rc != SQLITE_OK)
+        return sqlite_error(*out, rc, e);
+    sqlite3_db_config(*out, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_busy_handler(*out, on_busy, j);
+    rc = source_exec(*out,
+                     "PRAGMA query_only=1; PRAGMA mmap_size=0;"
+                     "PRAGMA cache_size=-1024; PRAGMA user_version",
+                     e);
+    if (rc == 0)
+        rc = take_look(j, e);
+    if (rc == 0)
+        rc = source_exec(*out, "BEGIN; PRAGMA user_version", e);
+    return rc;
 }
 
 static int run_steps(struct job *j, sqlite3_backup *b, sqlite3 *dst,
@@ -346,6 +389,7 @@ static int copy_files(struct job *j, struct error *e)
             pause_ms(10L << i);
         remove_copy(j->copy);
         look_at_parts(j, before);
+        rc = take_look(j, e);
         for (size_t p = 0; p < ARRAY_LEN(parts) && rc == 0; p++)
             rc = copy_part(j, p, e);
         if (rc < 0)
@@ -428,10 +472,14 @@ out:
 }
 
 int database_copy(const char *live, const char *copy,
-                  const struct database_limits *limits, struct error *e)
+                  const struct database_limits *limits,
+                  struct database_look *seen, struct error *e)
 {
-    struct job j = {
-        .live = live, .copy = copy, .limits = limits, .wal_before = -1};
+    struct job j = {.live = live,
+                    .copy = copy,
+                    .limits = limits,
+                    .seen = seen,
+                    .wal_before = -1};
     int kind = database_kind(AT_FDCWD, live), rc;
     char *shm = mem_printf("%s-shm", live);
     bool hot = false;

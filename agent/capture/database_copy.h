@@ -26,7 +26,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "agent/capture/attr.h"
 #include "common/base/error.h"
+
+/* By what a change is noticed: the main file and its -wal. */
+struct database_look {
+    struct attr main, wal;
+    bool has_wal;
+};
 
 struct database_limits {
     int64_t time_ms;    /* for one copy with its check; 0: none */
@@ -44,13 +51,18 @@ enum database_kind {
  * it cannot be read. Links are not followed. */
 int database_kind(int dir_fd, const char *name);
 
+/* 0, or -errno (-EINVAL: no regular file). */
+int database_look(const char *live, struct database_look *out);
+
 /* Copy `live` to the new file `copy` (one file, nothing beside it) and pass
- * it through quick_check. On failure nothing is left at `copy`. Codes:
+ * it through quick_check. `seen` is how it looked at the last moment before
+ * what was copied: what is committed later looks different. On failure nothing is left at `copy`. Codes:
  * OCM_E_CANCELLED; OCM_E_SPACE: no room for the copy; OCM_E_LIMIT,
  * OCM_E_TIMEOUT, OCM_E_LOCKED, OCM_E_CHANGED, OCM_E_DAMAGED and others: this
  * database cannot be had now. */
 int database_copy(const char *live, const char *copy,
-                  const struct database_limits *limits, struct error *e);
+                  const struct database_limits *limits,
+                  struct database_look *seen, struct error *e);
 
 /* Open a copy: SQLite's defences on, octet_length() supplied where the
  * library lacks it (OpenClaw's schema calls it; SQLite has it from 3.43).
