@@ -166,7 +166,6 @@ json_t *target_value(const struct adapt *a, const char *path);
 /* Make the value at `path` exactly `want`, member by member. */
 int edit_subtree(struct work *w, const char *path, json_t *want,
                  const char *rule);
-json_t *doc_to_json(struct doc *d); /* the whole document; caller decrefs */
 
 /* --- fresh values (fresh.c) --- */
 

@@ -8,6 +8,7 @@
 
 #include "agent/adapt/adapt_internal.h"
 #include "agent/adapt/keys.h"
+#include "agent/openclaw/config.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
@@ -61,13 +62,11 @@ static int on_json(void *arg, struct doc *d, const struct doc_value *v)
 static json_t *live_json(const struct adapt_file *f)
 {
     struct buf b = {0};
-    struct doc *d = NULL;
     json_t *root = NULL;
 
     if (f->live && file_read(f->live, DOC_CONFIG_MAX_BYTES, &b, NULL) == 0 &&
-        doc_parse(DOC_JSON5, b.data, b.len, &d, NULL) == 0)
-        root = doc_to_json(d);
-    doc_free(d);
+        config_parse(DOC_JSON5, b.data, b.len, &root, NULL) != 0)
+        root = NULL;
     buf_wipe(&b);
     return root;
 }

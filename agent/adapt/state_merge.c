@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/openclaw/config.h"
 #include "agent/openclaw/database.h"
 #include "common/base/buf.h"
 #include "common/base/mem.h"
@@ -207,22 +208,20 @@ static void read_own_approvals(struct merge *m, struct own_approvals *out)
                           "SELECT raw_json, socket_path, has_socket_token FROM "
                           "exec_approvals_config ORDER BY rowid LIMIT 1",
                           NULL);
-    struct doc *d = NULL;
     json_t *root = NULL;
 
     if (st && sqlite3_step(st) == SQLITE_ROW) {
         const char *raw = (const char *)sqlite3_column_text(st, 0);
         const char *path = (const char *)sqlite3_column_text(st, 1);
 
-        if (raw && doc_parse(DOC_JSON5, raw, strlen(raw), &d, NULL) == 0)
-            root = doc_to_json(d);
+        if (raw && config_parse(DOC_JSON5, raw, strlen(raw), &root, NULL) != 0)
+            root = NULL;
         out->socket = json_incref(json_object_get(root, "socket"));
         out->path = mem_strdup(path);
         out->has_token = sqlite3_column_int(st, 2);
         out->there = true;
     }
     json_decref(root);
-    doc_free(d);
     sqlite3_finalize(st);
 }
 

@@ -2,113 +2,19 @@
 /* What the target has of its own: read from its live config and .env, and
  * put into the staged config member by member, so that everything else keeps
  * its bytes. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/adapt/adapt_internal.h"
 #include "agent/adapt/keys.h"
+#include "agent/openclaw/config.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-/* --- a document as a jansson tree --- */
-
-struct builder {
-    json_t *stack[DOC_DEPTH_MAX + 2];
-    char *paths[DOC_DEPTH_MAX + 2];
-    size_t depth; /* containers open */
-    json_t *root;
-};
-
-static json_t *scalar_to_json(const struct doc_value *v)
-{
-    char *end;
-    double real;
-    int64_t i;
-
-    switch (v->type) {
-    case DOC_NUMBER:
-        if (text_to_i64(v->text, INT64_MIN, INT64_MAX, &i))
-            return json_integer(i);
-        real = strtod(v->text, &end);
-        /* Infinity and hexadecimal numbers are none of JSON's */
-        return *end || !isfinite(real) ? json_string(v->text) : json_real(real);
-    case DOC_BOOL:
-        return json_boolean(strcmp(v->text, "true") == 0);
-    case DOC_NULL:
-        return json_null();
-    default:
-        return json_stringn(v->text, v->len);
-    }
-}
-
-static int on_build(void *arg, struct doc *d, const struct doc_value *v)
-{
-    struct builder *b = arg;
-    json_t *node;
-
-    (void)d;
-    node = v->type == DOC_OBJECT  ? json_object()
-           : v->type == DOC_ARRAY ? json_array()
-                                  : scalar_to_json(v);
-    if (!node)
-        node = json_null();
-    /* close what does not hold this one: its path is a prefix of ours */
-    while (b->depth > 0) {
-        const char *open = b->paths[b->depth - 1];
-        size_t len = strlen(open);
-
-        if (strncmp(v->path, open, len) == 0 &&
-            (len == 0 || v->path[len] == '.' || v->path[len] == '['))
-            break;
-        free(b->paths[--b->depth]);
-    }
-    if (b->depth == 0)
-        b->root = node;
-    else if (json_is_object(b->stack[b->depth - 1]))
-        json_object_set_new_nocheck(b->stack[b->depth - 1],
-                                    v->key ? v->key : "", node);
-    else
-        json_array_append_new(b->stack[b->depth - 1], node);
-    if (v->type == DOC_OBJECT || v->type == DOC_ARRAY) {
-        if (b->depth >= ARRAY_LEN(b->stack))
-            return OCM_E_LIMIT;
-        b->stack[b->depth] = node;
-        b->paths[b->depth++] = mem_strdup(v->path);
-    }
-    return 0;
-}
-
-json_t *doc_to_json(struct doc *d)
-{
-    struct builder b = {0};
-    int rc = doc_each(d, on_build, &b);
-
-    while (b.depth > 0)
-        free(b.paths[--b.depth]);
-    if (rc != 0) {
-        json_decref(b.root);
-        return NULL;
-    }
-    return b.root;
-}
-
 /* --- reading --- */
-
-static json_t *read_document(const char *path, enum doc_format format)
-{
-    struct buf b = {0};
-    struct doc *d = NULL;
-    json_t *root = NULL;
-
-    if (file_read(path, DOC_CONFIG_MAX_BYTES, &b, NULL) == 0 &&
-        doc_parse(format, b.data, b.len, &d, NULL) == 0)
-        root = doc_to_json(d);
-    doc_free(d);
-    buf_wipe(&b);
-    return root;
-}
 
 /* The ${NAME}s in the strings of `value`. */
 static void collect_vars(json_t *value, struct text_list *out)
@@ -149,28 +55,45 @@ json_t *target_value(const struct adapt *a, const char *path)
     return at;
 }
 
+/* With what its includes say; strings as they are written. */
+static void read_config(struct adapt *a, const char *dir)
+{
+    const char *known = facts_get(a->o.target, "state.config");
+    bool yaml = a->o.target_era == ERA_YAML;
+    struct config config;
+    struct error e = {0};
+    struct buf notes = {0};
+    char *path = yaml    ? path_join(dir, "gateway.yaml")
+                 : known ? mem_strdup(known)
+                         : path_join(dir, "openclaw.json");
+    int rc = config_load(path, yaml, &config, &notes, &e);
+
+    if (rc == 0 && config.root)
+        a->own.conf = json_incref(config.root);
+    else if (rc != -ENOENT)
+        plan_warn(a->plan, "target-config", true, "gateway", "", path,
+                  "the target's own config cannot be read, so its port, token "
+                  "and addresses are not known; repair it or move it away "
+                  "first: %s",
+                  e.text);
+    config_fini(&config);
+    buf_wipe(&notes);
+    free(path);
+}
+
 void target_read(struct adapt *a)
 {
     const char *dir = a->o.target_state_dir;
-    const char *config = facts_get(a->o.target, "state.config");
+    struct buf env = {0};
     char *path;
 
     if (!adapt_crosses(a) || a->o.target_era == ERA_NONE || !dir)
         return;
-    path = a->o.target_era == ERA_YAML ? path_join(dir, "gateway.yaml")
-           : config                    ? mem_strdup(config)
-                                       : path_join(dir, "openclaw.json");
-    a->own.conf =
-        read_document(path, a->o.target_era == ERA_YAML ? DOC_YAML : DOC_JSON5);
-    if (!a->own.conf && file_exists(path))
-        plan_warn(a->plan, "target-config", true, "gateway", "", path,
-                  "the target's own config %s cannot be read, so its port, "
-                  "token and addresses are not known; repair it or move it "
-                  "away first",
-                  path);
-    free(path);
+    read_config(a, dir);
     path = path_join(dir, ".env");
-    a->own.env = read_document(path, DOC_ENV);
+    if (file_read(path, DOC_CONFIG_MAX_BYTES, &env, NULL) == 0)
+        config_parse(DOC_ENV, env.data, env.len, &a->own.env, NULL);
+    buf_wipe(&env);
     free(path);
     a->own.lives = a->own.conf != NULL;
     for (size_t i = 0; a->own.conf && i < keys_node_owned_len; i++)
@@ -366,6 +289,28 @@ static int edit_elements(struct work *w, const char *path, json_t *want,
         free(below);
     }
     return rc;
+}
+
+static json_t *scalar_to_json(const struct doc_value *v)
+{
+    char *end;
+    double real;
+    int64_t i;
+
+    switch (v->type) {
+    case DOC_NUMBER:
+        if (text_to_i64(v->text, INT64_MIN, INT64_MAX, &i))
+            return json_integer(i);
+        real = strtod(v->text, &end);
+        /* Infinity and hexadecimal numbers are none of JSON's */
+        return *end || !isfinite(real) ? json_string(v->text) : json_real(real);
+    case DOC_BOOL:
+        return json_boolean(strcmp(v->text, "true") == 0);
+    case DOC_NULL:
+        return json_null();
+    default:
+        return json_stringn(v->text, v->len);
+    }
 }
 
 static int edit_scalar(struct work *w, const struct doc_value *v, json_t *want,

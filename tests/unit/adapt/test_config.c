@@ -312,6 +312,27 @@ static void a_config_without_gateway_gets_the_targets(void **state)
     fixture_fini(&f);
 }
 
+static void what_the_target_includes_is_its_own_too(void **state)
+{
+    struct fixture f;
+    char *text;
+
+    (void)state;
+    fixture_init(&f, INTENT_MOVE);
+    fixture_live(&f, "openclaw.json",
+                 "{$include:'./gw.json5',logging:{level:'info'}}");
+    fixture_live(&f, "gw.json5",
+                 "{gateway:{port:19001,auth:{token:'target-token-01234'}}}");
+    fixture_begin(&f);
+    assert_int_equal(
+        config(&f, "{gateway:{port:18789,auth:{token:'source-token-1'}}}"), 0);
+    text = fixture_text(&f, CONFIG);
+    assert_non_null(strstr(text, "port:19001"));
+    assert_non_null(strstr(text, "token:'target-token-01234'"));
+    free(text);
+    fixture_fini(&f);
+}
+
 static void a_broken_target_config_blocks(void **state)
 {
     struct fixture f;
@@ -590,6 +611,7 @@ int main(void)
         cmocka_unit_test(a_move_to_an_empty_node_keeps_token_and_channels),
         cmocka_unit_test(the_target_keeps_what_is_its_own),
         cmocka_unit_test(a_config_without_gateway_gets_the_targets),
+        cmocka_unit_test(what_the_target_includes_is_its_own_too),
         cmocka_unit_test(a_broken_target_config_blocks),
         cmocka_unit_test(masked_secrets_block),
         cmocka_unit_test(a_broken_config_blocks_only_a_crossing),
