@@ -61,7 +61,7 @@ static void emit_item(struct channel *ch, struct stream *s)
         s->id = ch->next_id;
         ch->next_id += 2;
     }
-    s->out_bytes -= len;
+    s->out_bytes -= item->b.len;
     if (item->kind == FRAME_DATA)
         s->credit -= (int64_t)len;
     send_buf(ch, item->kind, s->id, &item->b);

@@ -301,7 +301,7 @@ static int enqueue(struct stream *s, enum frame_kind kind, struct buf *b,
             rc = send_state(s, e);
     }
     if (rc == 0) {
-        s->out_bytes += b->len - FRAME_HEAD_LEN;
+        s->out_bytes += b->len;
         queue_push(&s->outbox, kind, b);
         s->end_due = last;
         stream_mark_ready(s);

@@ -93,7 +93,7 @@ static inline bool compat_has_eku(const mbedtls_x509_crt *crt)
 static inline bool compat_is_ca(const mbedtls_x509_crt *crt)
 {
 #if COMPAT_MBEDTLS_3
-    return mbedtls_x509_crt_get_ca_istrue(crt) != 0;
+    return mbedtls_x509_crt_get_ca_istrue(crt) == 1; /* < 0: not said */
 #else
     return crt->ca_istrue != 0;
 #endif

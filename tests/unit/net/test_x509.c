@@ -201,10 +201,10 @@ static void requests_of_other_kinds_are_refused(void **state)
 static void nothing_but_the_key_is_taken(void **state)
 {
     static const char *const subjects[] = {
-        "-subj '/CN=admin,O=evil'",
-        "-subj '/CN=a=b, O=c'",
-        "-subj '/CN=server' -addext subjectAltName=DNS:controller.test",
-        "-subj '/CN=ca' -addext basicConstraints=critical,CA:TRUE",
+        "'/CN=admin,O=evil'",
+        "'/CN=a=b, O=c'",
+        "/CN=server -addext subjectAltName=DNS:controller.test",
+        "/CN=ca -addext basicConstraints=critical,CA:TRUE",
     };
     struct x509_info info;
     struct buf csr = {0};
@@ -213,8 +213,9 @@ static void nothing_but_the_key_is_taken(void **state)
     if (!have_openssl())
         skip();
     for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
-        char *args = mem_printf(
-            "-newkey ec -pkeyopt ec_paramgen_curve:P-256 %s", subjects[i]);
+        char *args =
+            mem_printf("-newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj %s",
+                       subjects[i]);
 
         assert_true(foreign_request(args, &csr));
         assert_int_equal(sign(&csr, "node-1", NODE_URI, &info), 0);
@@ -275,8 +276,7 @@ static void orders_are_checked(void **state)
         "#1",
         "a/b",
         "n\xc3\xb6",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        "a"};
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     static const char *const bad_uris[] = {"", "ocm://node/\n", "ocm://a b"};
     struct buf key = {0}, csr = {0};
     struct x509_info info;
