@@ -14,6 +14,7 @@
 #define STAGED_MAX_BYTES DOC_MAX_BYTES
 /* Warnings of one file about lines; the rest is counted. */
 #define FOREIGN_LINES_MAX 8
+#define FOREIGN_SHOWN_MAX 120 /* bytes of such a path */
 /* Warnings of all files in the data area together. */
 #define FOREIGN_DATA_MAX 100
 

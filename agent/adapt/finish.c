@@ -54,7 +54,10 @@ static void check_versions(struct adapt *a)
     const char *here = facts_get(t, "openclaw.version");
     const char *schema = facts_get(s, "state.schema");
     const char *supported = facts_get(t, "openclaw.schema.state");
-    const char *came = state ? state : facts_get(s, "openclaw.version");
+    const char *ran = facts_get(s, "openclaw.version");
+    /* the newer of who wrote the config last and who ran last */
+    const char *came =
+        !state || (ran && version_compare(ran, state) > 0) ? ran : state;
 
     if (a->o.source_era == ERA_YAML)
         return; /* no OpenClaw release wrote this layout */

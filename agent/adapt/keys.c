@@ -283,6 +283,35 @@ bool keys_name_is_secret(const char *name)
     return false;
 }
 
+bool keys_text_has_secret(const char *text)
+{
+    static const char *const words[] = {
+        "token",  "secret",  "password", "passwd",        "passphrase",
+        "apikey", "api_key", "api-key",  "authorization", "credential",
+    };
+    const char *at;
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        for (at = strcasestr(text, words[i]); at;
+             at = strcasestr(at + 1, words[i])) {
+            const char *end = at + strlen(words[i]);
+
+            end += strspn(end, "\"' ");
+            if (*end == '=' || *end == ':' || end[-1] == ' ')
+                return true;
+        }
+    if (strcasestr(text, "bearer "))
+        return true;
+    for (at = strstr(text, "://"); at; at = strstr(at + 3, "://")) {
+        size_t host = strcspn(at + 3, "/ \t\"'");
+        const char *user = memchr(at + 3, '@', host);
+
+        if (user && memchr(at + 3, ':', (size_t)(user - at - 3)))
+            return true;
+    }
+    return false;
+}
+
 bool keys_is_secret(const char *path, const char *key, const char *text)
 {
     if (key && keys_name_is_secret(key))

@@ -27,6 +27,10 @@ bool keys_is_secret(const char *path, const char *key, const char *text);
 /* Does a name ("apiKey", "TELEGRAM_BOT_TOKEN") say that it holds a secret? */
 bool keys_name_is_secret(const char *name);
 
+/* Does free text (a command, a prompt) seem to hold one: "--token=...",
+ * "Bearer ...", "https://user:password@..."? */
+bool keys_text_has_secret(const char *text);
+
 /* Values that belong to a node: a clone or move keeps the target's. */
 extern const char *const keys_node_owned[];
 extern const size_t keys_node_owned_len;

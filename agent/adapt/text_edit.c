@@ -16,6 +16,17 @@
 
 /* --- what is left of the source --- */
 
+/* How far a path at `text` goes. What follows on the line may be a secret. */
+static size_t path_length(const char *text, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && n < FOREIGN_SHOWN_MAX && text[n] &&
+           !strchr(" \t\r\n\"'`,;:|&()<>[]{}=?#", text[n]))
+        n++;
+    return n;
+}
+
 void report_foreign(struct adapt *a, const struct adapt_file *f,
                     const char *text, size_t len, const char *place)
 {
@@ -23,9 +34,7 @@ void report_foreign(struct adapt *a, const struct adapt_file *f,
     bool data = text_has_prefix(f->at, "data/");
 
     while (rules_find_foreign(&a->rules, text, len, &at, &start)) {
-        const char *end;
         char where[32];
-        size_t size;
 
         for (; counted < start; counted++)
             line += text[counted] == '\n';
@@ -39,12 +48,10 @@ void report_foreign(struct adapt *a, const struct adapt_file *f,
         }
         if (told > FOREIGN_LINES_MAX)
             continue;
-        end = memchr(text + start, '\n', len - start);
-        size = end ? (size_t)(end - (text + start)) : len - start;
         snprintf(where, sizeof(where), "line %zu", line);
         plan_warn(a->plan, "foreign-path", false, f->section, f->at,
                   place ? place : where, "a path of the source stays: %.*s",
-                  (int)(size > 120 ? 120 : size), text + start);
+                  (int)path_length(text + start, len - start), text + start);
     }
     if (told > FOREIGN_LINES_MAX && !(data && a->foreign_untold))
         plan_warn(a->plan, "foreign-path", false, f->section, f->at, "",
@@ -286,7 +293,8 @@ static bool rewrite_lines(struct work *w, const struct buf *b, struct buf *out)
             char *old_line = mem_strndup(text + at, len);
 
             plan_add_edit(w->a->plan, w->f->section, w->f->at, place, old_line,
-                          buf_str(&now), "user", false);
+                          buf_str(&now), "user",
+                          keys_text_has_secret(old_line));
             free(old_line);
             buf_add(out, now.data, now.len);
             changed = true;

@@ -280,7 +280,8 @@ int edit_value(struct work *w, const struct doc_value *v, bool secret)
     else
         rule = adapt_text(w->a, v->text, v->len, &out);
     if (rule)
-        rc = edit_string(w, v, buf_str(&out), out.len, rule, secret);
+        rc = edit_string(w, v, buf_str(&out), out.len, rule,
+                         secret || keys_text_has_secret(v->text));
     if (path_key && rc == 0) {
         size_t len;
         const char *now = doc_text_after(w->d, v, &len);

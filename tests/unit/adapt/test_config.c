@@ -493,6 +493,7 @@ static void versions_are_compared(void **state)
 
         fixture_init(&f, INTENT_MOVE);
         facts_set(&f.source, "state.version", cases[i].state);
+        facts_set(&f.source, "openclaw.version", cases[i].state);
         facts_set(&f.source, "state.schema", cases[i].schema);
         if (cases[i].here) {
             facts_set(&f.target, "openclaw.version", cases[i].here);
@@ -509,6 +510,46 @@ static void versions_are_compared(void **state)
             assert_int_equal(w->blocking, cases[i].blocking);
         fixture_fini(&f);
     }
+}
+
+static void secrets_in_free_text_are_marked(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, INTENT_MOVE);
+    fixture_begin(&f);
+    assert_int_equal(
+        config(&f, "{a:'/home/jo/x --token=abc',b:'/home/jo/x --tokens',"
+                   "c:'see /home/jo http://u:p@h/',d:'/home/jo',"
+                   "hooks:{token:'/home/jo/s'},env:{vars:{X:'/home/jo',"
+                   "Y:'a /home/jo'}},mcp:{servers:{s:{headers:{"
+                   "Authorization:'x /home/jo'}}}}}"),
+        0);
+    assert_true(fixture_edit(&f, "a")->secret);
+    assert_false(fixture_edit(&f, "b")->secret);
+    assert_true(fixture_edit(&f, "c")->secret);
+    assert_false(fixture_edit(&f, "d")->secret);
+    assert_true(fixture_edit(&f, "hooks.token")->secret);
+    assert_false(fixture_edit(&f, "env.vars.X")->secret);
+    assert_true(fixture_edit(&f, "env.vars.Y")->secret);
+    assert_true(
+        fixture_edit(&f, "mcp.servers.s.headers.Authorization")->secret);
+    fixture_fini(&f);
+}
+
+static void what_is_left_is_told_without_its_line(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, INTENT_MOVE);
+    fixture_begin(&f);
+    assert_int_equal(config(&f, "{} // /home/jo/x,'token':'abcdef'"), 0);
+    assert_non_null(
+        strstr(fixture_warning(&f, "foreign-path")->text, "/home/jo/x"));
+    assert_null(strstr(fixture_warning(&f, "foreign-path")->text, "abcdef"));
+    fixture_fini(&f);
 }
 
 /* --- choice and order --- */
@@ -620,6 +661,8 @@ int main(void)
         cmocka_unit_test(restored_roots_count_as_there),
         cmocka_unit_test(ports_in_use_block),
         cmocka_unit_test(versions_are_compared),
+        cmocka_unit_test(secrets_in_free_text_are_marked),
+        cmocka_unit_test(what_is_left_is_told_without_its_line),
         cmocka_unit_test(an_edit_can_be_switched_off),
         cmocka_unit_test(the_plan_does_not_depend_on_the_order_of_files),
         cmocka_unit_test(fresh_values_depend_on_seed_and_node),
