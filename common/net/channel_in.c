@@ -68,6 +68,10 @@ static bool head_passes(struct channel *ch)
     const struct frame_head *h = &ch->reader.head;
     const char *wrong;
 
+    if (!ch->allowed && h->len > CHANNEL_GREETING_MAX) {
+        channel_fail(ch, OCM_E_LIMIT, "a greeting of %u bytes", h->len);
+        return false;
+    }
     if (h->stream == 0)
         return true;
     uv_mutex_lock(&ch->lock);

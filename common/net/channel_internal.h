@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The insides of a channel, shared by channel.c (life, keep-alive, close),
- * channel_in.c (frames that arrive), channel_out.c (frames that leave) and
- * stream.c (the workers' side).
+ * channel_in.c (frames that arrive), channel_out.c (frames that leave),
+ * stream_state.c (a stream's queues and place) and stream.c (the workers' side).
  *
  * `lock` guards what is marked so; everything else belongs to the loop. Lock
  * and condition variables are held for moments only, never over a callback. A
@@ -23,7 +23,8 @@
 #define STREAM_MAX_MESSAGES 256                /* unread; then reading stops */
 #define STREAM_MAX_MESSAGE_BYTES (4u * 1024 * 1024) /* the same */
 #define STREAM_MAX_PIECES 4096                      /* unread DATA frames */
-#define CHANNEL_FLUSH_MS 3000 /* a closing channel's last frames */
+#define CHANNEL_GREETING_MAX (64u * 1024) /* a frame before the greeting ends */
+#define CHANNEL_FLUSH_MS 3000             /* a closing channel's last frames */
 
 /* A frame that waits: in `b` the head's room comes first on the way out; on
  * the way in it is the payload alone. */
@@ -137,12 +138,15 @@ void channel_maybe_resume(struct channel *ch);
 /* channel_out.c; loop thread, without the lock */
 void channel_pump(struct channel *ch);
 
-/* stream.c; all with the lock held, any thread */
+/* stream_state.c; all with the lock held, any thread */
 struct stream *stream_new(struct channel *ch, bool local);
 void stream_mark_ready(struct stream *s);
 void stream_wake_loop(struct channel *ch);
 /* Count what is unread against the bounds. */
 void stream_account(struct stream *s);
+/* The same for an item that has left the inbox; wakes the loop when reading
+ * may go on. */
+void stream_account_taken(struct stream *s, const struct item *item);
 void stream_drop_inbox(struct stream *s);
 void stream_drop_outbox(struct stream *s);
 /* Over on the wire, seen from here? */

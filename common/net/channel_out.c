@@ -3,12 +3,9 @@
  * each gives one frame and goes to its end, so that a bulk stream holds up
  * the others for one frame at most. Large payloads go to TLS from where they
  * lie; small frames are gathered into whole records first. */
-#include <string.h>
-
-#include "common/base/mem.h"
-#include "common/net/channel_internal.h"
-
 #include <stdlib.h>
+
+#include "common/net/channel_internal.h"
 
 #define RECORD_BYTES 16384u
 

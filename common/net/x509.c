@@ -6,7 +6,6 @@
 #include "common/net/x509.h"
 
 #include <mbedtls/asn1write.h>
-#include <mbedtls/base64.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pem.h>
 #include <stdio.h>

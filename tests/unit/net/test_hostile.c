@@ -281,6 +281,21 @@ static void malformed_messages_close(void **state)
     must_close(&w, OCM_E_PROTOCOL, "UTF-8");
 }
 
+static void a_greeting_is_short(void **state)
+{
+    struct pair p = {.server.shy = true};
+    struct attacker a = {0};
+
+    (void)state;
+    add_message(&a.wire, 0, "short");
+    add_head(&a.wire, CHANNEL_GREETING_MAX + 1, FRAME_CONTROL, 0);
+    attack_begin(&p, &a);
+    loop_until(&p.loop, &p.server.closed);
+    assert_int_equal(p.server.controls, 1);
+    assert_int_equal(p.server.status, OCM_E_LIMIT);
+    attack_end(&p, &a);
+}
+
 static void streams_are_counted(void **state)
 {
     struct buf w = {0};
@@ -366,6 +381,7 @@ int main(void)
         cmocka_unit_test(streams_are_opened_by_the_rules),
         cmocka_unit_test(conversations_follow_the_rules),
         cmocka_unit_test(malformed_messages_close),
+        cmocka_unit_test(a_greeting_is_short),
         cmocka_unit_test(streams_are_counted),
         cmocka_unit_test(open_and_cancel_is_harmless),
         cmocka_unit_test(a_flood_of_pings_is_bounded),
