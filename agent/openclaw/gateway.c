@@ -31,8 +31,9 @@
 #define STATUS_MS 10000    /* exec_status */
 #define KILL_WAIT_MS 10000 /* after KILL until it is gone */
 #define TERM_MIN_MS 2000   /* between TERM and KILL at least */
-#define STAY_DOWN_MS 1500  /* after signals: nothing brings it back */
 #define LOOK_MS 50         /* between two looks */
+
+int64_t gateway_stay_down_ms = 1500;
 
 static void pause_ms(int64_t ms)
 {
@@ -320,29 +321,6 @@ static int stop_process(struct stopping *s, struct error *e)
     return 0;
 }
 
-/* A helper that outlived its gateway. */
-static bool is_openclaw(pid_t pid)
-{
-    char path[64];
-    struct buf cmd = {0};
-    bool yes = false;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    f = fopen(path, "re");
-    if (f) {
-        cmd.len = fread(buf_reserve(&cmd, 4096), 1, 4096, f);
-        fclose(f);
-        for (size_t i = 0; i < cmd.len; i++) {
-            if (!cmd.data[i])
-                cmd.data[i] = ' ';
-        }
-        yes = strstr(buf_str(&cmd), "openclaw") != NULL;
-    }
-    buf_free(&cmd);
-    return yes;
-}
-
 static int prove_no_holder(struct stopping *s, struct error *e)
 {
     int64_t until = clock_monotonic_ms() + KILL_WAIT_MS;
@@ -355,7 +333,7 @@ static int prove_no_holder(struct stopping *s, struct error *e)
 
         if (now >= until)
             return error_set(e, OCM_E_BUSY, "%s: end it and try again", what);
-        if (now >= patience && is_openclaw(pid)) {
+        if (now >= patience && proc_is_helper(pid, s->g->state_dir)) {
             log_warn("a helper outlived its gateway, killing it: %s", what);
             kill(pid, SIGKILL);
             patience = until;
@@ -365,8 +343,8 @@ static int prove_no_holder(struct stopping *s, struct error *e)
     return 0;
 }
 
-/* The port counts only if the gateway had it, or one of OpenClaw has it now:
- * another program there is no sign of ours. */
+/* The port counts only if the gateway had it or a process of this state has
+ * it: another program, a neighbour's gateway say, is no sign of ours. */
 static int prove_port_closed(struct stopping *s, struct error *e)
 {
     int64_t until = clock_monotonic_ms() + KILL_WAIT_MS;
@@ -375,7 +353,7 @@ static int prove_port_closed(struct stopping *s, struct error *e)
         pid_t owner = port_owner(s->port);
         char name[64] = "another user's process";
 
-        if (!s->first.pid && !(owner && is_openclaw(owner)))
+        if (!s->first.pid && !proc_is_helper(owner, s->g->state_dir))
             return 0;
         if (clock_monotonic_ms() >= until) {
             if (owner)
@@ -391,7 +369,8 @@ static int prove_port_closed(struct stopping *s, struct error *e)
 
 static int prove_stays_down(struct stopping *s, struct error *e)
 {
-    int64_t until = clock_monotonic_ms() + (s->signalled ? STAY_DOWN_MS : 0);
+    int64_t until =
+        clock_monotonic_ms() + (s->signalled ? gateway_stay_down_ms : 0);
     struct proc p;
 
     do {

@@ -76,8 +76,10 @@ int cli_command(const struct gateway *g, const char *command, bool quiet,
 /* OCM_E_DENIED with the reason while guard or fence is set. */
 int guard_check(const struct gateway *g, struct error *e);
 
-/* ---- health.c ---- */
+/* ---- times that tests shorten ---- */
 
 extern int64_t health_alive_ms; /* how long a ready gateway must live on */
+/* How long one ended by signal must stay down: nothing may bring it back. */
+extern int64_t gateway_stay_down_ms;
 
 #endif

@@ -221,27 +221,37 @@ struct search {
     uint64_t inode;
 };
 
-static bool is_our_gateway(pid_t pid, void *arg)
+/* Does its environment lead to this state directory? */
+static bool uses_state(pid_t pid, const char *state_dir)
 {
-    struct search *s = arg;
     struct env env = {0};
     const char *home;
     char *dir = NULL;
     bool same;
 
-    if (!looks_like_gateway(pid) || env_add_process(&env, pid) < 0) {
-        env_fini(&env);
-        return false;
-    }
+    env_add_process(&env, pid);
     home = env_get(&env, "HOME");
     if (home)
         dir = state_dir_of(&env, home, NULL, 0);
-    same = dir && strcmp(dir, s->state_dir) == 0;
-    if (same)
-        *s->out = (struct proc){.pid = pid, .start = proc_start_time(pid)};
+    same = dir && strcmp(dir, state_dir) == 0;
     free(dir);
     env_fini(&env);
-    return same && s->out->start != 0;
+    return same;
+}
+
+bool proc_is_helper(pid_t pid, const char *state_dir)
+{
+    return runs_node(pid) && uses_state(pid, state_dir);
+}
+
+static bool is_our_gateway(pid_t pid, void *arg)
+{
+    struct search *s = arg;
+
+    if (!looks_like_gateway(pid) || !uses_state(pid, s->state_dir))
+        return false;
+    *s->out = (struct proc){.pid = pid, .start = proc_start_time(pid)};
+    return s->out->start != 0;
 }
 
 bool proc_find_gateway(const char *state_dir, const char *config_path,

@@ -34,6 +34,10 @@ char *proc_find_state_dir(const char *home);
 bool proc_find_holder(const char *state_dir, pid_t *pid, char *what,
                       size_t cap);
 
+/* Is it a Node process that was started for this state: the gateway's helper,
+ * a CLI call? */
+bool proc_is_helper(pid_t pid, const char *state_dir);
+
 /* Does something listen on 127.0.0.1:port? */
 bool port_is_open(int port);
 
