@@ -25,9 +25,13 @@ struct plan_edit {
     char *note; /* or NULL */
 };
 
+/* Codes, stable:
+ *   foreign-path missing-path missing-binary host-name history
+ *   port-taken bind live-channel whatsapp collision shared-secret
+ *   version no-openclaw config-invalid target-config redacted
+ *   edit-skipped not-edited database-rows database-damaged */
 struct plan_warning {
-    const char *code; /* "foreign-path", "missing-path", "missing-binary",
-                          "port-taken", "live-channel", "version", "no-openclaw", ... */
+    const char *code; /* static string */
     char *section, *file, *place, *text;
     bool blocking;
 };

@@ -2,9 +2,11 @@
 /* agent/adapt: openclaw.json in both spellings, for each intention. */
 #include "tests/unit/adapt/fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/adapt/docs/doc.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -378,6 +380,74 @@ static void a_broken_config_blocks_only_a_crossing(void **state)
     fixture_fini(&f);
 }
 
+static void bombs_are_told_not_followed(void **state)
+{
+    struct fixture f;
+    struct buf deep = {0}, large = {0};
+
+    (void)state;
+    for (int i = 0; i < 100000; i++)
+        buf_add_byte(&deep, '[');
+    buf_add_str(&large, "{a:'");
+    while (large.len < (size_t)9 * 1024 * 1024)
+        buf_add_str(&large, "0123456789abcdef0123456789abcdef");
+    buf_add_str(&large, "'}");
+    fixture_init(&f, INTENT_CLONE);
+    fixture_begin(&f);
+    assert_int_equal(config(&f, buf_str(&deep)), 0);
+    assert_int_equal(config(&f, buf_str(&large)), 0);
+    assert_int_equal(fixture_warnings(&f, "config-invalid"), 2);
+    assert_int_equal(f.plan.edit_count, 0);
+    buf_free(&deep);
+    buf_free(&large);
+    fixture_fini(&f);
+}
+
+static void lists_of_the_target_replace_the_sources(void **state)
+{
+    static const struct {
+        const char *source, *target, *want;
+    } cases[] = {
+        {"['a']", "['t','u','v']", "t u v"}, {"[]", "['t']", "t"},
+        {"['a','b','c']", "['t']", "t"},     {"['a']", "[]", ""},
+        {"'a'", "['t','u']", "t u"},         {"{x:1}", "['t']", "t"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *source = mem_printf("{gateway:{\n  trustedProxies: %s,\n}}",
+                                  cases[i].source);
+        char *target =
+            mem_printf("{gateway:{trustedProxies:%s}}", cases[i].target);
+        struct buf got = {0};
+        struct doc *d = NULL;
+        struct fixture f;
+        char *text;
+
+        fixture_init(&f, INTENT_MOVE);
+        fixture_live(&f, "openclaw.json", target);
+        fixture_begin(&f);
+        assert_int_equal(config(&f, source), 0);
+        text = fixture_text(&f, CONFIG);
+        assert_int_equal(doc_parse(DOC_JSON5, text, strlen(text), &d, NULL), 0);
+        for (int n = 0; n < 4; n++) {
+            char path[64];
+            struct doc_value v;
+
+            snprintf(path, sizeof(path), "gateway.trustedProxies[%d]", n);
+            if (doc_find(d, path, &v))
+                buf_printf(&got, "%s%s", n ? " " : "", v.text);
+        }
+        assert_string_equal(buf_str(&got), cases[i].want);
+        doc_free(d);
+        buf_free(&got);
+        free(text);
+        free(source);
+        free(target);
+        fixture_fini(&f);
+    }
+}
+
 static void host_names_are_told_not_changed(void **state)
 {
     struct adapt_rule mine[] = {{"gw-1", "gw-2"}};
@@ -656,6 +726,8 @@ int main(void)
         cmocka_unit_test(a_broken_target_config_blocks),
         cmocka_unit_test(masked_secrets_block),
         cmocka_unit_test(a_broken_config_blocks_only_a_crossing),
+        cmocka_unit_test(bombs_are_told_not_followed),
+        cmocka_unit_test(lists_of_the_target_replace_the_sources),
         cmocka_unit_test(host_names_are_told_not_changed),
         cmocka_unit_test(missing_paths_and_programs_are_named),
         cmocka_unit_test(restored_roots_count_as_there),
