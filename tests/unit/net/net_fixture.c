@@ -2,6 +2,7 @@
 /* A throw-away PKI and two channels over loopback. */
 #include "tests/unit/net/net_fixture.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -178,17 +179,16 @@ void loop_finish(uv_loop_t *loop)
     assert_int_equal(uv_loop_close(loop), 0);
 }
 
-size_t resident_bytes(void)
-{
-    unsigned long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
-    if (f) {
-        if (fscanf(f, "%lu %lu", &pages, &resident) != 2)
-            resident = 0;
-        fclose(f);
-    }
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
+size_t heap_bytes(void)
+{
+    struct mallinfo2 info;
+
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    info = mallinfo2();
+    return info.uordblks + info.hblkhd;
 }
 
 /* Pair */

@@ -42,9 +42,8 @@ void loop_until_int(uv_loop_t *loop, const atomic_int *value, int at_least);
 /* Run out all handles and close; asserts that nothing is left. */
 void loop_finish(uv_loop_t *loop);
 
-/* Resident memory of this process in bytes; 0 under a sanitizer that hides
- * it. */
-size_t resident_bytes(void);
+/* Heap in use by this process, with or without a sanitizer. */
+size_t heap_bytes(void);
 
 struct pair;
 
