@@ -272,7 +272,7 @@ static bool next(struct cache_reader *r)
         take_content(r);
         break;
     case CACHE_SYMLINK:
-    case CACHE_SPECIAL:
+    case CACHE_FIFO:
         break;
     default:
         r->bad = true;

@@ -43,7 +43,7 @@ enum cache_kind {
     CACHE_FILE = 1,
     CACHE_DIR,
     CACHE_SYMLINK,
-    CACHE_SPECIAL, /* FIFO, socket */
+    CACHE_FIFO,
     CACHE_DATABASE,
     CACHE_ROWS,
 };

@@ -147,7 +147,7 @@ void cache_add(struct cache_writer *w, const char *path, size_t len,
         add_content(&w->out, rec);
         break;
     case CACHE_SYMLINK:
-    case CACHE_SPECIAL:
+    case CACHE_FIFO:
         break;
     }
     digest_add(&w->digest, w->out.data + start, w->out.len - start);

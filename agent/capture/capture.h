@@ -22,16 +22,36 @@ enum capture_choice {
     CAPTURE_DATABASE, /* file: a SQLite database, copy with the backup API */
 };
 
-/* A folder (or single file) and where it stands in the snapshot. */
+/* A folder (or single file) and where it stands in the snapshot. The path
+ * itself may lead over symbolic links; below it none is followed. Roots may
+ * stand below one another's `at`; no `at` may be given twice.
+ *
+ * Stored: files, folders, symbolic links as text, FIFOs without content; hard
+ * links stay together. Left out without a word: sockets (restic cannot
+ * restore them), and what vanished since its name was read. Left out as a
+ * problem: devices, what cannot be read, folders of another file system.
+ * A file that only grew while it was read is stored as it began. */
 struct capture_root {
-    const char *at;   /* "config/gateway", "data/workspace/main" */
+    const char *at;   /* "config/gateway", "data/workspace/main"; below
+                         config/ or data/ */
     const char *path; /* absolute, on this node */
-    /* NULL: take all. `rel` is the path below `path`, bytes as they are. */
+    /* NULL: take all. `rel` is the path below `path`, bytes as they are. The
+     * root itself is not asked for; a folder with `choose` of which nothing
+     * is taken is not stored. */
     enum capture_choice (*choose)(void *arg, const char *rel, bool is_dir);
     void *arg;
 };
 
-/* Rows of a database kept beside it as canonical JSON, one object a line. */
+/* Databases (chosen, or a single-file root, or any SQLite file that has a -wal
+ * or -journal beside it) are stored as one consistent copy under their own
+ * name; -wal, -shm and -journal never. One that cannot be had (locked, over a
+ * limit, damaged) is left out and is a problem. The stored time is that of
+ * the last change of main file or -wal. See database_copy.h.
+ *
+ * Rows of a database kept beside it as canonical JSON, one object a line, out
+ * of the same copy: keys in column order, integers exact, reals as %.17g (and
+ * ".0"), blobs as {"$blob":"base64"}, text that is no UTF-8 as
+ * {"$text":"base64"}. A missing database or table means no file. */
 struct capture_rows {
     const char *at;       /* "config/cron/rows/cron_jobs.jsonl" */
     const char *database; /* absolute path of the live database */
@@ -56,7 +76,8 @@ enum capture_state {
 };
 
 struct capture_problem {
-    char *section, *path, *reason;
+    char *section, *path, *reason; /* path: in the snapshot, what is no
+                                      UTF-8 as \xNN */
 };
 
 struct capture_section_result {
@@ -71,7 +92,9 @@ struct capture_result {
     struct capture_problem *problems; /* the first CAPTURE_MAX_PROBLEMS */
     size_t problem_count;
     uint64_t problems_total;
-    uint64_t files, dirs, bytes, bytes_read, bytes_sent;
+    uint64_t files, dirs, bytes; /* of the whole snapshot */
+    uint64_t bytes_read;         /* of content, database copies and our own */
+    uint64_t bytes_sent;         /* as stored */
     bool partial;
 };
 
@@ -89,13 +112,16 @@ struct capture_options {
                                new one is written to "<cache_path>.new" */
     const char *cache_key;  /* the cache counts only if it was made under this
                                key: node id and last committed root */
-    const char *temp_dir;   /* private folder for database copies */
+    const char *temp_dir;   /* private folder for database copies, made when
+                               missing; what a killed run left is removed */
     const uint8_t *chunk_seed;
-    struct idset *known; /* ids that need not be sent; added to */
+    struct idset *known; /* ids that need not be sent; added to, so it is
+                            worthless after a failure. Cached ids that are
+                            not in it are made anew. */
     bool reread;         /* read unchanged files too */
     int zstd_level;
-    int64_t database_ms; /* time limit for one database copy */
-    int64_t wal_growth;  /* bytes its WAL may grow meanwhile */
+    int64_t database_ms; /* time limit for one database copy; 0: none */
+    int64_t wal_growth;  /* bytes its WAL may grow meanwhile; 0: any */
     /* /meta.json, called once when the sections are done. */
     int (*make_meta)(void *arg, const struct capture_result *so_far,
                      struct buf *out, struct error *e);

@@ -51,14 +51,18 @@ bool entry_fits(const struct capture *c, const struct cache_record *rec,
                 const struct attr *wal)
 {
     int64_t before = c->old_start_ns - CAPTURE_RACE_NS;
+    bool any_ctime = geteuid() == 0;
 
     if (!rec || rec->kind != kind || c->o->reread ||
         !attr_same(&rec->attr, a) || a->ctime_ns >= before ||
         rec->has_wal != (wal != NULL))
         return false;
+    /* SQLite run by root touches the ctime of each -wal it opens (fchown) */
     if (wal && (wal->size != rec->wal.size || wal->inode != rec->wal.inode ||
-                wal->mtime_ns != rec->wal.mtime_ns ||
-                wal->ctime_ns != rec->wal.ctime_ns || wal->ctime_ns >= before))
+                wal->mtime_ns != rec->wal.mtime_ns || wal->mtime_ns >= before))
+        return false;
+    if (wal && !any_ctime &&
+        (wal->ctime_ns != rec->wal.ctime_ns || wal->ctime_ns >= before))
         return false;
     for (size_t i = 0; i < rec->id_count; i++) {
         if (!idset_has(c->known, &rec->ids[i]))
@@ -141,8 +145,6 @@ static enum tree_type type_of(const struct entry *en)
         return TREE_SYMLINK;
     case S_IFIFO:
         return TREE_FIFO;
-    case S_IFSOCK:
-        return TREE_SOCKET;
     default:
         return TREE_FILE;
     }

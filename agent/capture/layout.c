@@ -80,6 +80,10 @@ static int add_section(struct layout *top, const struct capture_section *s,
             return error_set(e, OCM_E_INVALID,
                              "section %s: '%s' is given twice", s->name,
                              s->roots[i].at);
+        if (s->roots[i].path[0] != '/')
+            return error_set(e, OCM_E_INVALID,
+                             "section %s: '%s' is no absolute path", s->name,
+                             s->roots[i].path);
         l->root = &s->roots[i];
     }
     for (size_t i = 0; i < s->row_count; i++) {

@@ -114,12 +114,23 @@ static int visit_plain(struct capture *c, struct entry *en,
     return STEP_STORED;
 }
 
+/* What the caller wants with the current path. The root itself is not asked
+ * for: that it is given says it. */
+static enum capture_choice ask(const struct capture *c, const struct place *pl,
+                               bool is_dir)
+{
+    const struct capture_root *root = pl->root;
+
+    if (!root->choose || c->path.len < pl->rel_at)
+        return CAPTURE_TAKE;
+    return root->choose(root->arg, (char *)c->path.data + pl->rel_at, is_dir);
+}
+
 static int visit(struct capture *c, struct folder *f, const char *name,
                  uint8_t *flags, const struct layout *over, struct entry *en,
                  struct error *e)
 {
-    const struct capture_root *root = f->pl->root;
-    enum capture_choice choice = CAPTURE_TAKE;
+    enum capture_choice choice;
     struct stat st;
     int rc = capture_check(c, e);
 
@@ -132,13 +143,7 @@ static int visit(struct capture *c, struct folder *f, const char *name,
             capture_problem(c, "cannot be looked at: %m");
         return STEP_NOTHING;
     }
-    if (root->choose) {
-        const char *rel =
-            (char *)c->path.data +
-            (c->path.len < f->pl->rel_at ? c->path.len : f->pl->rel_at);
-
-        choice = root->choose(root->arg, rel, S_ISDIR(st.st_mode));
-    }
+    choice = ask(c, f->pl, S_ISDIR(st.st_mode));
     if (choice == CAPTURE_SKIP)
         return STEP_NOTHING;
     en->attr = attr_of(&st);
@@ -150,8 +155,10 @@ static int visit(struct capture *c, struct folder *f, const char *name,
     case S_IFLNK:
         return visit_plain(c, en, CACHE_SYMLINK);
     case S_IFIFO:
-    case S_IFSOCK:
-        return visit_plain(c, en, CACHE_SPECIAL);
+        return visit_plain(c, en, CACHE_FIFO);
+    case S_IFSOCK: /* its owner makes it anew; restic cannot restore one */
+        log_debug("socket left out: path=%s", (char *)c->path.data);
+        return STEP_NOTHING;
     default:
         capture_problem(c, "is a device node, not stored");
         return STEP_NOTHING;
@@ -160,37 +167,29 @@ static int visit(struct capture *c, struct folder *f, const char *name,
 
 /* --- what the layout puts in a folder */
 
-/* A root that is a single file: looked at through its own folder. */
+/* A root that is a single file: looked at through its own folder. Whether it
+ * is a database is seen by its header, as nobody can be asked. */
 static int visit_root_file(struct capture *c, const struct capture_root *root,
                            uint64_t device, struct entry *en, struct error *e)
 {
     const char *slash = strrchr(root->path, '/');
-    const char *name = slash ? slash + 1 : root->path;
     struct place pl = {
         .root = root, .rel_at = c->path.len + 1, .device = device};
     struct folder f = {.pl = &pl};
-    uint8_t flags = 0;
-    char *dir = slash && slash > root->path
+    uint8_t flags = NAME_HAS_WAL;
+    char *dir = slash > root->path
                     ? mem_strndup(root->path, (size_t)(slash - root->path))
-                    : mem_strdup(slash ? "/" : ".");
-    char *wal = mem_printf("%s-wal", root->path);
-    char *journal = mem_printf("%s-journal", root->path);
+                    : mem_strdup("/");
     int rc = STEP_NOTHING;
 
-    if (access(wal, F_OK) == 0)
-        flags |= NAME_HAS_WAL;
-    if (access(journal, F_OK) == 0)
-        flags |= NAME_HAS_JOURNAL;
     f.fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (f.fd < 0) {
         capture_problem(c, "%s cannot be opened: %m", dir);
     } else {
-        rc = visit(c, &f, name, &flags, NULL, en, e);
+        rc = visit(c, &f, slash + 1, &flags, NULL, en, e);
         close(f.fd);
     }
     free(dir);
-    free(wal);
-    free(journal);
     return rc;
 }
 
@@ -301,17 +300,20 @@ static int visit_name(struct capture *c, struct folder *f, struct name *n,
 }
 
 /* A name that both the folder and the layout have. A plain way in the layout
- * is laid over the real folder; anything else takes its place. */
+ * is laid over the real folder; anything else takes its place, and what would
+ * have stood there is named. */
 static int visit_both(struct capture *c, struct folder *f, struct name *n,
                       const struct layout *l, struct entry *en, struct error *e)
 {
     struct stat st;
-    bool real_dir = fstatat(f->fd, n->s, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISDIR(st.st_mode);
+    bool there = fstatat(f->fd, n->s, &st, AT_SYMLINK_NOFOLLOW) == 0;
     int rc = STEP_NOTHING;
 
-    if (l->kind == LAYOUT_FOLDER && real_dir)
+    if (there && S_ISDIR(st.st_mode) && l->kind == LAYOUT_FOLDER)
         rc = visit_name(c, f, n, l, en, e);
+    else if (there && ask(c, f->pl, S_ISDIR(st.st_mode)) != CAPTURE_SKIP)
+        capture_problem(c, "not stored: its place in the backup belongs to "
+                           "something else");
     if (rc != STEP_NOTHING)
         return rc;
     entry_free(en);

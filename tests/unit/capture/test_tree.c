@@ -306,6 +306,45 @@ static void roots_are_merged(void **state)
     free(real);
 }
 
+static enum capture_choice never(void *arg, const char *rel, bool is_dir)
+{
+    (void)arg;
+    (void)rel;
+    (void)is_dir;
+    return CAPTURE_SKIP;
+}
+
+/* That a root is given says that it is wanted. */
+static void a_file_root_is_not_asked_for(void **state)
+{
+    struct world *w = *state;
+    char *p = world_path(w, "f");
+
+    world_write(w, "f", "wanted");
+    w->roots[0] =
+        (struct capture_root){.at = "data/extra/f", .path = p, .choose = never};
+    world_backup(w);
+    world_assert_text(w, "data/extra/f", "wanted");
+    free(p);
+}
+
+static void a_taken_place_is_named(void **state)
+{
+    struct world *w = *state;
+    char *p = world_path(w, "sub/other");
+
+    world_mkdir(w, "sub");
+    world_write(w, "sub/other", "other");
+    world_write(w, "f", "in the way");
+    w->roots[1] = (struct capture_root){.at = "data/home/f", .path = p};
+    w->sections[0].root_count = 2;
+    world_backup(w);
+    world_assert_text(w, "data/home/f", "other");
+    assert_true(world_has_problem(w, "data/home/f", "not stored"));
+    assert_int_equal(w->r.sections[0].state, CAPTURE_PARTIAL);
+    free(p);
+}
+
 static void bad_places_are_refused(void **state)
 {
     static const char *const bad[] = {
@@ -320,6 +359,8 @@ static void bad_places_are_refused(void **state)
         assert_int_equal(world_run(w), OCM_E_INVALID);
     }
     w->roots[0].at = w->roots[1].at = "data/x";
+    w->roots[0].path = "relative";
+    assert_int_equal(world_run(w), OCM_E_INVALID);
     w->roots[0].path = w->roots[1].path = w->src;
     w->sections[0].root_count = 2;
     assert_int_equal(world_run(w), OCM_E_INVALID);
@@ -337,6 +378,8 @@ int main(void)
         T(chooses),
         T(nothing_taken_is_absent),
         T(roots_are_merged),
+        T(a_file_root_is_not_asked_for),
+        T(a_taken_place_is_named),
         T(bad_places_are_refused),
     };
 

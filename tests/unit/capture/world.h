@@ -74,7 +74,8 @@ uint8_t *world_content(struct world *w, const char *path, size_t *len);
 void world_assert_text(struct world *w, const char *path, const char *text);
 bool world_has_problem(struct world *w, const char *path, const char *reason);
 
-/* Everything below `live` is at `at` in the snapshot, and nothing else. */
+/* Everything below `live` but sockets is at `at` in the snapshot, and nothing
+ * else. */
 void world_assert_same(struct world *w, const char *at, const char *live);
 /* The lines of verify/SHA256SUMS name exactly the files of the snapshot and
  * have their sums. */
