@@ -134,17 +134,18 @@ int staged_write(const struct adapt_file *f, const struct buf *b,
 /* Render w->d and write it if it was edited; scan what is left. */
 int work_save(struct work *w, const struct buf *before, bool report);
 
-/* Source paths in text: one warning per line, at most FOREIGN_LINES_MAX. */
-int adapt_identity_file(struct adapt *a, const struct adapt_file *f,
-                        struct error *e);
-/* Source paths in a file of any size and kind: how many lines. */
-uint64_t count_foreign(const struct adapt *a, const char *staged);
+/* Source paths in text: one warning per line, at most FOREIGN_LINES_MAX.
+ * `place` NULL: "line N". */
 void report_foreign(struct adapt *a, const struct adapt_file *f,
                     const char *text, size_t len, const char *place);
+/* Source paths in a file of any size and kind: how many lines hold some. */
+uint64_t count_foreign(const struct adapt *a, const char *staged);
 
 /* A scalar of a configuration: masked values, ports, tokens, paths. */
 int config_value(struct work *w, const struct doc_value *v);
 
+/* One kind of file each: 0, or a code when the file cannot be placed. What
+ * only could not be adapted is a warning. */
 int adapt_config(struct adapt *a, const struct adapt_file *f, struct error *e);
 int adapt_json(struct adapt *a, const struct adapt_file *f, struct error *e);
 int adapt_jsonl(struct adapt *a, const struct adapt_file *f, struct error *e);

@@ -141,8 +141,8 @@ static int drop_staged(struct work *w, const char *rule, const char *what)
     return 0;
 }
 
-int adapt_identity_file(struct adapt *a, const struct adapt_file *f,
-                        struct error *e)
+static int adapt_identity_file(struct adapt *a, const struct adapt_file *f,
+                               struct error *e)
 {
     struct work w = {.a = a, .f = f, .e = e};
     bool in_database = a->own.lives && (a->o.target_era == ERA_MIXED ||

@@ -77,6 +77,8 @@ static bool right_boundary(const char *text, size_t len, size_t at)
                (p[at] >= 0x80 &&
                 ends_path(code_point(p + at, len - at, &size)));
     }
+    if (p[at] == '\\') /* "/home/jo\ old": a blank within the name */
+        return at + 1 >= len || p[at + 1] != ' ';
     return !is_name_byte(p[at]);
 }
 

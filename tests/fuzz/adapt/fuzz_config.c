@@ -23,9 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = INTENT_RESTORE; i <= INTENT_MOVE; i++)
         for (int lives = 0; lives < 2; lives++) {
             struct buf out = {0};
-            int rc =
-                stage_adapt("config/gateway/openclaw.json", KIND_CONFIG,
-                            (enum intention)i, lives, data, size, &out);
+            int rc = stage_adapt("config/gateway/openclaw.json", KIND_CONFIG,
+                                 (enum intention)i, lives, data, size, &out);
 
             if (rc == 0 && parses(data, size) && !parses(out.data, out.len))
                 abort();

@@ -10,7 +10,6 @@
  * has a config and a database of its own) and read what came of it into
  * `out`. Returns adapt_file's result. */
 int stage_adapt(const char *at, enum file_kind kind, enum intention intention,
-                bool lives, const uint8_t *data, size_t size,
-                struct buf *out);
+                bool lives, const uint8_t *data, size_t size, struct buf *out);
 
 #endif

@@ -67,6 +67,7 @@ static void text_is_rewritten_on_boundaries(void **state)
         {"/home/jöran", "/home/jöran"},
         {"/home/jo\xc3\xa9", "/home/jo\xc3\xa9"},
         {"~/.openclaw/workspace", "/data/oc/workspace"},
+        {"cd /home/jo\\ old", "cd /home/jo\\ old"},
         {"~/notes", "~/notes"},
         {"x~/.openclaw", "x~/.openclaw"},
         {"/srv/ops/a and /srv/ops2", "/data/ops ws/a and /srv/ops2"},
