@@ -13,11 +13,11 @@
 
 /* synchronous=NORMAL with a WAL: a power cut may lose the last transactions,
  * which the next look at index/ brings back, but leaves the file whole. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL;"
+static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                              "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = NORMAL;"
                               "PRAGMA cache_size = -32768;"
-                              "PRAGMA temp_store = MEMORY;"
-                              "PRAGMA locking_mode = EXCLUSIVE;";
+                              "PRAGMA temp_store = MEMORY;";
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT);"

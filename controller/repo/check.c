@@ -150,7 +150,7 @@ static void check_pack_bytes(struct checker *c, const char *hex,
 static int check_pack(struct checker *c, const struct id *pack, bool read_data,
                       struct error *e)
 {
-    char hex[ID_HEX_LEN + 1], name[REPO_NAME_MAX + 1];
+    char hex[ID_HEX_LEN + 1], name[PACK_NAME_MAX + 1];
     struct pack_entry *entries;
     struct buf data = {0};
     struct error why = {0};
@@ -196,7 +196,7 @@ static int check_packs(struct checker *c, bool read_data, struct error *e)
     if (rc == 0)
         rc = blob_index_packs(c->ix, &known, &known_count, e);
     for (size_t i = 0; rc == 0 && i < there_count; i++) {
-        char name[REPO_NAME_MAX + 1];
+        char name[PACK_NAME_MAX + 1];
         uint64_t size;
 
         while (j < known_count && id_compare(&known[j], &there[i]) < 0)
@@ -232,11 +232,10 @@ static int name_snapshot(struct checker *c, const struct snapshot *s,
     return rc;
 }
 
-static int check_snapshots(struct checker *c, struct error *e)
+static int check_snapshots(struct checker *c, const struct id *ids,
+                           size_t count, struct error *e)
 {
-    struct id *ids;
-    size_t count;
-    int rc = object_list(c->r, "snapshots", &ids, &count, e);
+    int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct snapshot s;
@@ -255,18 +254,23 @@ static int check_snapshots(struct checker *c, struct error *e)
             rc = name_snapshot(c, &s, e);
         snapshot_fini(&s);
     }
-    free(ids);
     return rc;
 }
 
+/* Snapshots are listed before the index: what a backup that runs beside us
+ * adds meanwhile is in neither, or in the index. */
 int repo_check(struct repo *r, bool read_data,
                bool (*progress)(void *arg, const struct repo_check_progress *),
                void *arg, struct repo_check_report *report, struct error *e)
 {
     struct checker c = {
         .r = r, .report = report, .progress = progress, .arg = arg};
-    int rc = blob_index_open(NULL, r->id, &c.ix, e);
+    struct id *snapshots = NULL;
+    size_t count = 0;
+    int rc = object_list(r, "snapshots", &snapshots, &count, e);
 
+    if (rc == 0)
+        rc = blob_index_open(NULL, r->id, &c.ix, e);
     if (rc == 0)
         rc = load_index(&c, e);
     if (rc == 0) {
@@ -274,7 +278,8 @@ int repo_check(struct repo *r, bool read_data,
         rc = check_packs(&c, read_data, e);
     }
     if (rc == 0)
-        rc = check_snapshots(&c, e);
+        rc = check_snapshots(&c, snapshots, count, e);
+    free(snapshots);
     blob_index_close(c.ix);
     check_fini(&c);
     return rc;

@@ -30,6 +30,7 @@ struct closure {
     struct id_table packs;
     struct proven *proven; /* in memo: value = SEEN_WHOLE + index */
     size_t proven_count, proven_cap;
+    size_t waiting; /* subtrees gathered, not yet walked */
     uint64_t missing;
     struct id first;
 };
@@ -110,24 +111,50 @@ static int walk_file(struct closure *c, const struct tree_node *n,
 static int walk_tree(struct closure *c, const struct id *id, unsigned depth,
                      struct tree_sums *sums, bool *whole, struct error *e);
 
-static int walk_dir(struct closure *c, const struct tree_node *n,
-                    unsigned depth, struct tree_sums *sums, bool *whole,
-                    struct error *e)
+/* The subtrees of a folder, gathered so that its own tree is freed before
+ * they are walked: 128 nested trees of 64 MiB must not be in memory at once. */
+static int gather_dirs(struct closure *c, const struct tree *t,
+                       struct id **dirs, size_t *count, struct error *e)
 {
-    struct tree_sums below = {0};
-    bool all = true;
-    int rc = walk_tree(c, &n->subtree, depth + 1, &below, &all, e);
+    size_t cap = 0;
 
-    if (rc < 0)
-        return rc;
-    *whole = *whole && all;
-    if (below.height + 1 > sums->height)
-        sums->height = below.height + 1;
-    below.dirs++;
-    return add_sums(sums, &below, e);
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->nodes[i].type != TREE_DIR)
+            continue;
+        if (++c->waiting > CLOSURE_ENTRIES_MAX)
+            return error_set(e, OCM_E_LIMIT,
+                             "the backup has more than %d "
+                             "entries",
+                             CLOSURE_ENTRIES_MAX);
+        *dirs = mem_grow(*dirs, &cap, *count + 1, sizeof(**dirs));
+        (*dirs)[(*count)++] = t->nodes[i].subtree;
+    }
+    return 0;
 }
 
-static int walk_nodes(struct closure *c, const struct tree *t, unsigned depth,
+static int walk_dirs(struct closure *c, const struct id *dirs, size_t count,
+                     unsigned depth, struct tree_sums *sums, bool *whole,
+                     struct error *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct tree_sums below = {0};
+        bool all = true;
+
+        rc = walk_tree(c, &dirs[i], depth + 1, &below, &all, e);
+        if (rc < 0)
+            break;
+        *whole = *whole && all;
+        if (below.height + 1 > sums->height)
+            sums->height = below.height + 1;
+        below.dirs++;
+        rc = add_sums(sums, &below, e);
+    }
+    return rc;
+}
+
+static int walk_files(struct closure *c, const struct tree *t,
                       struct tree_sums *sums, bool *whole, struct error *e)
 {
     struct tree_sums other = {.files = 1};
@@ -138,15 +165,34 @@ static int walk_nodes(struct closure *c, const struct tree *t, unsigned depth,
 
         if (n->type == TREE_FILE)
             rc = walk_file(c, n, sums, whole, e);
-        else if (n->type == TREE_DIR)
-            rc = walk_dir(c, n, depth, sums, whole, e);
         else if (n->type == TREE_OTHER)
             rc = error_set(e, OCM_E_UNSUPPORTED,
                            "entry '%s' is of a kind that nobody here knows",
                            n->name);
-        else
+        else if (n->type != TREE_DIR)
             rc = add_sums(sums, &other, e);
     }
+    return rc;
+}
+
+static int walk_below(struct closure *c, const struct id *id, unsigned depth,
+                      struct tree_sums *sums, bool *whole, struct error *e)
+{
+    struct id *dirs = NULL;
+    size_t count = 0;
+    struct tree t;
+    int rc = read_tree(c->r, id, &t, e);
+
+    if (rc < 0)
+        return rc;
+    rc = walk_files(c, &t, sums, whole, e);
+    if (rc == 0)
+        rc = gather_dirs(c, &t, &dirs, &count, e);
+    tree_free(&t);
+    if (rc == 0)
+        rc = walk_dirs(c, dirs, count, depth, sums, whole, e);
+    c->waiting -= count;
+    free(dirs);
     return rc;
 }
 
@@ -171,8 +217,7 @@ static int walk_tree(struct closure *c, const struct id *id, unsigned depth,
                      struct tree_sums *sums, bool *whole, struct error *e)
 {
     struct id_entry *seen = id_table_find(&c->memo, id, BLOB_TREE);
-    struct blob_place place;
-    struct tree t;
+    struct blob_place place = {0};
     int rc = 0;
 
     *sums = (struct tree_sums){0};
@@ -200,11 +245,7 @@ static int walk_tree(struct closure *c, const struct id *id, unsigned depth,
                          CLOSURE_DEPTH_MAX);
     if (seen || rc == 1)
         return 0;
-    rc = read_tree(c->r, id, &t, e);
-    if (rc < 0)
-        return rc;
-    rc = walk_nodes(c, &t, depth, sums, whole, e);
-    tree_free(&t);
+    rc = walk_below(c, id, depth, sums, whole, e);
     if (rc == 0)
         remember(c, id, place.num, sums, *whole);
     return rc;

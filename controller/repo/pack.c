@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "controller/repo/pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,14 @@
 #include "controller/repo/seal.h"
 
 #define ENTRY_COMPRESSED 2
+
+void pack_name(const struct id *pack, char out[PACK_NAME_MAX + 1])
+{
+    char hex[ID_HEX_LEN + 1];
+
+    id_hex(pack, hex);
+    snprintf(out, PACK_NAME_MAX + 1, "data/%.2s/%s", hex, hex);
+}
 
 void pack_header_add(struct buf *out, const struct pack_entry *entry)
 {

@@ -21,6 +21,10 @@
 #define PACK_TRAILER_LEN 4
 #define PACK_ENTRY_MAX_LEN 41
 
+#define PACK_NAME_MAX (8 + ID_HEX_LEN)
+/* "data/xx/<id>" */
+void pack_name(const struct id *pack, char out[PACK_NAME_MAX + 1]);
+
 struct pack_entry {
     struct id id;
     enum blob_type type;

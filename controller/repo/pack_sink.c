@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -52,11 +51,10 @@ struct pack_sink *pack_sink_new(void)
 
 static int commit(struct full_pack *p, struct error *e)
 {
-    char hex[ID_HEX_LEN + 1], name[16 + ID_HEX_LEN];
+    char name[PACK_NAME_MAX + 1];
     struct store_file *file = p->file;
 
-    id_hex(&p->id, hex);
-    snprintf(name, sizeof(name), "data/%.2s/%s", hex, hex);
+    pack_name(&p->id, name);
     p->file = NULL;
     return store_commit_take(file, name, e);
 }

@@ -4,22 +4,13 @@
  * in order. */
 #include "controller/repo/repo_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 
-void pack_name(const struct id *pack, char out[REPO_NAME_MAX + 1])
-{
-    char hex[ID_HEX_LEN + 1];
-
-    id_hex(pack, hex);
-    snprintf(out, REPO_NAME_MAX + 1, "data/%.2s/%s", hex, hex);
-}
-
 bool pack_exists(struct repo *r, const struct id *pack)
 {
-    char name[REPO_NAME_MAX + 1];
+    char name[PACK_NAME_MAX + 1];
     uint64_t size;
 
     pack_name(pack, name);
@@ -49,7 +40,7 @@ static int handle_take(struct repo *r, const struct id *pack,
                        struct pack_handle **slot, struct store_handle **out,
                        struct error *e)
 {
-    char name[REPO_NAME_MAX + 1];
+    char name[PACK_NAME_MAX + 1];
     struct pack_handle *p;
     int rc = 0;
 
@@ -129,9 +120,9 @@ int read_place(struct repo *r, const struct id *id, enum blob_type type,
 {
     uint32_t max = type == BLOB_TREE ? BLOB_TREE_MAX : BLOB_DATA_MAX;
     uint32_t body = place->length - SEAL_OVERHEAD;
-    char hex[ID_HEX_LEN + 1], name[REPO_NAME_MAX + 1];
-    struct pack_handle *slot;
-    struct store_handle *h;
+    char hex[ID_HEX_LEN + 1], name[PACK_NAME_MAX + 1];
+    struct pack_handle *slot = NULL;
+    struct store_handle *h = NULL;
     int rc;
 
     id_hex(id, hex);

@@ -108,7 +108,7 @@ int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
 int read_place(struct repo *r, const struct id *id, enum blob_type type,
                const struct blob_place *place, struct buf *room,
                struct blob *out, struct error *e);
-void pack_name(const struct id *pack, char out[REPO_NAME_MAX + 1]);
+/* False only when the store says that there is no such pack. */
 bool pack_exists(struct repo *r, const struct id *pack);
 struct zstream *zstream_take(struct repo *r);
 void zstream_give(struct repo *r, struct zstream *z);

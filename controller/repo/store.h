@@ -32,7 +32,8 @@ const char *store_place(const struct store *s); /* for messages */
  * that no living process holds (flock) and that are older than a minute. */
 int store_prepare(struct store *s, struct error *e);
 
-/* Durable when it returns 0; replaces. */
+/* Durable when it returns 0; replaces. Locks may go below the free floor: a
+ * restore needs one too. */
 int store_put(struct store *s, const char *name, const void *p, size_t len,
               struct error *e);
 /* Append the whole file to `out`; above `max` bytes OCM_E_DAMAGED. */

@@ -141,15 +141,12 @@ static int check_floor(struct store *s, size_t more, struct error *e)
     return 0;
 }
 
-int store_begin(struct store *s, struct store_file **out, struct error *e)
+static int begin(struct store *s, struct store_file **out, struct error *e)
 {
-    struct store_file *f;
+    struct store_file *f = mem_zalloc(sizeof(*f));
     char random[17];
-    int rc = check_floor(s, 0, e);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    f = mem_zalloc(sizeof(*f));
     secret_random_text(random, 16);
     f->store = s;
     f->tmp = mem_printf("%s/" STORE_TMP "/%s", s->dir, random);
@@ -166,15 +163,27 @@ int store_begin(struct store *s, struct store_file **out, struct error *e)
     return 0;
 }
 
+static int append(struct store_file *f, const void *p, size_t len,
+                  struct error *e)
+{
+    int rc = fd_write_all(f->fd, p, len);
+
+    return rc < 0 ? fail(e, -rc, f->tmp) : 0;
+}
+
+int store_begin(struct store *s, struct store_file **out, struct error *e)
+{
+    int rc = check_floor(s, 0, e);
+
+    return rc < 0 ? rc : begin(s, out, e);
+}
+
 int store_append(struct store_file *f, const void *p, size_t len,
                  struct error *e)
 {
     int rc = check_floor(f->store, len, e);
 
-    if (rc < 0)
-        return rc;
-    rc = fd_write_all(f->fd, p, len);
-    return rc < 0 ? fail(e, -rc, f->tmp) : 0;
+    return rc < 0 ? rc : append(f, p, len, e);
 }
 
 void store_abort(struct store_file *f)
@@ -235,11 +244,13 @@ int store_put(struct store *s, const char *name, const void *p, size_t len,
               struct error *e)
 {
     struct store_file *f;
-    int rc = store_begin(s, &f, e);
+    int rc = text_has_prefix(name, "locks/") ? 0 : check_floor(s, len, e);
 
+    if (rc == 0)
+        rc = begin(s, &f, e);
     if (rc < 0)
         return rc;
-    rc = store_append(f, p, len, e);
+    rc = append(f, p, len, e);
     if (rc < 0) {
         store_abort(f);
         return rc;

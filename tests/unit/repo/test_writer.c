@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -246,6 +247,68 @@ static void two_writers_at_once(void **state)
     repo_close(r);
 }
 
+struct party {
+    struct repo *r;
+    const char *node;
+    unsigned seed;
+    int rc;
+    struct error err;
+};
+
+/* A writer of 1500 blobs, half of them shared with the other's, that reads
+ * its own back. Asserts belong to the main thread. */
+static void *write_and_read(void *arg)
+{
+    struct party *p = arg;
+    struct repo_writer *w = repo_writer_new(p->r, p->node);
+    struct buf plain = {0};
+    uint8_t bytes[300];
+    struct id ids[1500];
+
+    for (unsigned i = 0; p->rc == 0 && i < ARRAY_LEN(ids); i++) {
+        sample_bytes(i % 2 ? i : i + p->seed, bytes, sizeof(bytes));
+        p->rc = repo_writer_add(w, BLOB_DATA, bytes, sizeof(bytes), &ids[i],
+                                &p->err);
+        if (p->rc == 0 && i % 300 == 299)
+            p->rc = repo_writer_flush(w, &p->err);
+        if (p->rc == 0 && i % 500 == 0)
+            p->rc = repo_refresh(p->r, &p->err);
+    }
+    for (unsigned i = 0; p->rc == 0 && i < ARRAY_LEN(ids); i += 7)
+        p->rc = repo_read(p->r, &ids[i], BLOB_DATA, &plain, &p->err);
+    repo_writer_free(w);
+    buf_free(&plain);
+    return NULL;
+}
+
+static void threads_share_a_repository(void **state)
+{
+    struct bench *b = *state;
+    struct repo *r = bench_open(b);
+    struct party parties[] = {{.r = r, .node = "n1", .seed = 10000},
+                              {.r = r, .node = "n2", .seed = 20000},
+                              {.r = r, .node = "n2", .seed = 30000}};
+    struct repo_check_report report = {0};
+    pthread_t threads[ARRAY_LEN(parties)];
+
+    for (size_t i = 0; i < ARRAY_LEN(parties); i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, write_and_read, &parties[i]), 0);
+    OK(repo_lock(r, false, e));
+    repo_unlock(r);
+    for (size_t i = 0; i < ARRAY_LEN(parties); i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < ARRAY_LEN(parties); i++)
+        ok(parties[i].rc, &parties[i].err);
+    assert_int_equal(repo_owned_count(r, "n1"), 1500);
+    assert_int_equal(repo_owned_count(r, "n2"), 750 + 2 * 750);
+    OK(repo_check(r, true, NULL, NULL, &report, e));
+    assert_int_equal(report.errors, 0);
+    assert_int_equal(report.blobs, 750 + 3 * 750);
+    buf_free(&report.text);
+    repo_close(r);
+}
+
 struct nonces {
     struct id *list;
     size_t count, cap;
@@ -292,7 +355,7 @@ static void no_nonce_is_used_twice(void **state)
     OK(object_list(r, "data", &packs, &count, e));
     assert_int_equal(count, 120);
     for (size_t i = 0; i < count; i++) {
-        char name[REPO_NAME_MAX + 1], *path;
+        char name[PACK_NAME_MAX + 1], *path;
 
         pack_name(&packs[i], name);
         path = path_join(b->repo, name);
@@ -325,7 +388,7 @@ static void packs_have_their_size(void **state)
     OK(repo_writer_flush(w, e));
     OK(object_list(r, "data", &packs, &count, e));
     for (size_t i = 0; i < count; i++) {
-        char name[REPO_NAME_MAX + 1];
+        char name[PACK_NAME_MAX + 1];
         uint64_t size;
 
         pack_name(&packs[i], name);
@@ -359,6 +422,8 @@ static void the_free_floor_holds(void **state)
     assert_int_equal(repo_writer_flush(w, NULL), OCM_E_SPACE); /* sticks */
     assert_int_equal(repo_snapshot_save(r, &s, NULL), OCM_E_SPACE);
     repo_writer_free(w);
+    OK(repo_lock(r, false, e)); /* a restore may go on */
+    repo_unlock(r);
     repo_close(r);
 }
 
@@ -474,6 +539,7 @@ int main(void)
         T(blobs_come_back),
         T(nothing_shows_before_flush),
         T(two_writers_at_once),
+        T(threads_share_a_repository),
         T(no_nonce_is_used_twice),
         T(packs_have_their_size),
         T(the_free_floor_holds),
