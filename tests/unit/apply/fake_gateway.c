@@ -103,20 +103,37 @@ int gateway_stop(struct gateway *g, int64_t bound_ms, struct error *e)
     return 0;
 }
 
+static void write_below(const char *dir, const char *name, const char *text)
+{
+    struct timespec times[2];
+    char path[700];
+    struct stat st;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", fake.state_dir, dir);
+    if (stat(path, &st) < 0)
+        return;
+    times[0] = st.st_atim;
+    times[1] = st.st_mtim; /* so that trees stay comparable */
+    snprintf(path, sizeof(path), "%s/%s/%s", fake.state_dir, dir, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd >= 0) {
+        (void)!write(fd, text, strlen(text));
+        close(fd);
+    }
+    snprintf(path, sizeof(path), "%s/%s", fake.state_dir, dir);
+    utimensat(AT_FDCWD, path, times, 0);
+}
+
 /* What a real one leaves behind: locks, a log beside its database. */
 static void pollute(void)
 {
     char path[700];
-    int fd;
 
-    snprintf(path, sizeof(path), "%s/tmp", fake.state_dir);
-    mkdir(path, 0700);
     snprintf(path, sizeof(path), "%s/tmp/openclaw-0", fake.state_dir);
     mkdir(path, 0700);
-    snprintf(path, sizeof(path), "%s/memory/main.sqlite-wal", fake.state_dir);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd >= 0 && write(fd, "new wal", 7) == 7)
-        close(fd);
+    write_below("tmp/openclaw-0", "gateway.lock", "2");
+    write_below("memory", "main.sqlite-wal", "new wal");
 }
 
 int gateway_start(struct gateway *g, bool quiet, struct error *e)

@@ -49,7 +49,9 @@ static void must_run(const char *a, const char *b, const char *c, const char *d)
 void world_init(struct world *w)
 {
     *w = (struct world){0};
-    snprintf(w->dir, sizeof(w->dir), "/tmp/ocm-apply-XXXXXX");
+    /* in memory where there is such a place: syncfs is for real disks */
+    snprintf(w->dir, sizeof(w->dir), "%s/ocm-apply-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->home, sizeof(w->home), "%s/home", w->dir);
     snprintf(w->state, sizeof(w->state), "%s/.openclaw", w->home);
@@ -419,7 +421,8 @@ static bool counts(const struct hasher *h, const char *name)
     if (text_has_prefix(name, ".ocm-"))
         return false;
     return !h->loose ||
-           (strcmp(name, "tmp") != 0 && !text_has_suffix(name, ".sqlite-wal"));
+           (strcmp(name, "tmp") != 0 && strcmp(name, "cache") != 0 &&
+            !text_has_suffix(name, ".sqlite-wal"));
 }
 
 static void hash_entry(struct hasher *h, const char *path, const char *name)
