@@ -119,7 +119,6 @@ static void push(struct channel *ch, struct stream *s)
     }
     if (ch->reader.head.kind == FRAME_DATA) {
         s->pieces++;
-        s->piece_bytes += len;
     } else {
         s->messages++;
         s->message_bytes += len;

@@ -58,7 +58,7 @@ struct stream {
     bool cancel_sent;
 
     struct item_queue inbox;
-    size_t messages, message_bytes, pieces, piece_bytes;
+    size_t messages, message_bytes, pieces;
     int64_t window;      /* DATA bytes that the peer may send */
     uint32_t credit_due; /* taken by the user, not yet told to the peer */
     bool end_seen, cancel_seen;

@@ -185,7 +185,6 @@ void stream_account_taken(struct stream *s, const struct item *item)
         s->message_bytes -= item->b.len;
     } else {
         s->pieces--;
-        s->piece_bytes -= item->b.len;
         s->credit_due += (uint32_t)item->b.len;
     }
     ch->inbox_bytes -= item->b.len;
