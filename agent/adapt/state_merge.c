@@ -20,6 +20,9 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 
+#define COPY_RETRY_MS 50
+#define COPY_RETRIES 100
+
 static const struct merge_table {
     const char *table;
     const char *where; /* rows that are replaced; NULL: all */
@@ -164,7 +167,14 @@ static int merge_table(struct merge *m, const struct merge_table *t)
         return 0;
     }
     ours = staged_db_count(&m->own, t->table, t->where);
-    if ((theirs <= 0 && (ours <= 0 || !t->replace)) ||
+    if (theirs < 0 || ours < 0) {
+        plan_warn(w->a->plan, "database-rows", false, w->f->section, w->f->at,
+                  t->table,
+                  "the table has another shape than known: its rows are left "
+                  "behind");
+        return 0;
+    }
+    if ((theirs == 0 && (ours == 0 || !t->replace)) ||
         !edit_wanted(w, t->table, "merge"))
         return 0;
     columns = common_columns(m, t->table, &count, &why);
@@ -181,7 +191,7 @@ static int merge_table(struct merge *m, const struct merge_table *t)
     if (rc == 0)
         rc = copy_rows(m, t, columns, count, &copied);
     free(columns);
-    count_text(was, ours < 0 ? 0 : ours, "target");
+    count_text(was, ours, "target");
     count_text(now, copied, "source");
     if (rc == 0)
         plan_add_edit(w->a->plan, w->f->section, w->f->at, t->table, was, now,
@@ -250,30 +260,42 @@ static int put_own_socket(struct merge *m, const struct own_approvals *own)
 
 /* --- the whole --- */
 
-/* Copy the live database in one step; it may be in use. */
+/* One step for all pages; a writer makes it wait, for a while. */
+static int backup_pages(sqlite3 *to, sqlite3 *from)
+{
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
+    int code, tries = 0;
+
+    if (!b)
+        return SQLITE_ERROR;
+    do {
+        code = sqlite3_backup_step(b, -1);
+        if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+            sqlite3_sleep(COPY_RETRY_MS);
+    } while ((code == SQLITE_BUSY || code == SQLITE_LOCKED) &&
+             ++tries < COPY_RETRIES);
+    sqlite3_backup_finish(b);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Copy the live database; it may be in use. */
 static int copy_live(const char *live, const char *to, const char *name,
                      struct error *e)
 {
     struct database from;
     sqlite3 *db = NULL;
-    sqlite3_backup *b;
     int rc = database_open(live, &from, e), code = SQLITE_ERROR;
 
     if (rc != 0)
         return rc;
     unlink(to);
     if (sqlite3_open_v2(to, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                        NULL) == SQLITE_OK) {
-        b = sqlite3_backup_init(db, "main", from.db, "main");
-        if (b) {
-            sqlite3_backup_step(b, -1);
-            code = sqlite3_backup_finish(b);
-        }
-    }
+                        NULL) == SQLITE_OK)
+        code = backup_pages(db, from.db);
     if (code != SQLITE_OK)
         rc = error_set(e, code == SQLITE_FULL ? -ENOSPC : OCM_E_FAILED,
                        "%s: this node's own database cannot be copied: %s",
-                       name, db ? sqlite3_errmsg(db) : "out of memory");
+                       name, sqlite3_errstr(code));
     sqlite3_close(db);
     database_close(&from);
     if (rc == 0 && chmod(to, 0600) != 0)

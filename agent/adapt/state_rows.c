@@ -14,6 +14,7 @@
 #include "common/base/text.h"
 
 #define ROWS_MAX 1000000
+#define NO_ROW INT64_MIN
 
 enum column_kind {
     COLUMN_PATH, /* the whole value is a path */
@@ -302,20 +303,19 @@ static int adapt_column(struct state_work *s, const struct row_column *c)
 
 /* --- workspaces: rows keyed by the hash of a path --- */
 
-static int update_key(struct state_work *s, const char *sql, const char *a,
-                      const char *b, const char *c, int64_t rowid)
+/* Bind key and second text, and the row when there is one. */
+static int update_key(struct state_work *s, const char *sql, const char *key,
+                      const char *second, int64_t rowid)
 {
     sqlite3_stmt *st = staged_db_prepare(&s->db, sql, s->w.e);
     int rc;
 
     if (!st)
         return OCM_E_DAMAGED;
-    sqlite3_bind_text(st, 1, a, -1, SQLITE_STATIC);
-    sqlite3_bind_text(st, 2, b, -1, SQLITE_STATIC);
-    if (c)
-        sqlite3_bind_text(st, 3, c, -1, SQLITE_STATIC);
-    if (rowid >= 0)
-        sqlite3_bind_int64(st, 4, rowid);
+    sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, second, -1, SQLITE_STATIC);
+    if (rowid != NO_ROW)
+        sqlite3_bind_int64(st, 3, rowid);
     rc = sqlite3_step(st) == SQLITE_DONE
              ? 0
              : staged_db_fail(&s->db, "workspaces", s->w.e);
@@ -342,7 +342,7 @@ static int rekey(struct state_work *s, const char *table,
         return 0;
     rc = read_rows(s, &c, NULL, &rows);
     sql = sqlite3_mprintf("UPDATE OR REPLACE \"%w\" SET \"%w\"=?1, "
-                          "\"%w\"=?2 WHERE rowid=?4 AND ?3 IS NOT NULL",
+                          "\"%w\"=?2 WHERE rowid=?3",
                           table, key_column, path_column);
     for (size_t i = 0; rc == 0 && i < rows.count; i++) {
         const struct row *row = &rows.items[i];
@@ -354,7 +354,7 @@ static int rekey(struct state_work *s, const char *table,
         if (edit_wanted(w, place, row->rule)) {
             bool hashed = strcmp(was, row->id) == 0;
 
-            rc = update_key(s, sql, hashed ? now : row->id, row->new_value, "",
+            rc = update_key(s, sql, hashed ? now : row->id, row->new_value,
                             row->rowid);
             if (rc == 0 && hashed && hashes &&
                 strcmp(table, "workspace_setup_state") == 0)
@@ -362,7 +362,7 @@ static int rekey(struct state_work *s, const char *table,
                     s,
                     "UPDATE OR REPLACE workspace_generated_bootstrap_hashes "
                     "SET workspace_key=?1 WHERE workspace_key=?2",
-                    now, was, NULL, -1);
+                    now, was, NO_ROW);
             if (rc == 0)
                 plan_add_edit(w->a->plan, w->f->section, w->f->at, place,
                               row->old_value, row->new_value, row->rule, false)
