@@ -2,6 +2,7 @@
 /* The shared ground of the adaptation's tests. */
 #include "tests/unit/adapt/fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +112,14 @@ void fixture_fini(struct fixture *f)
 void fixture_write(const char *path, const void *p, size_t len)
 {
     char *dir = mem_strdup(path);
+    int fd;
 
     *strrchr(dir, '/') = '\0';
     assert_int_equal(dir_make(dir, 0700, NULL), 0);
-    assert_int_equal(file_write(path, p, len, 0600, NULL), 0);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, p, len), 0);
+    close(fd);
     free(dir);
 }
 

@@ -103,6 +103,7 @@ static void fill(const char *path, const char *state, const char *who)
     char workspace[512], key[65], *sql;
     sqlite3 *db = db_new(path);
 
+    db_exec(db, "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY");
     db_exec(db, schema);
     snprintf(workspace, sizeof(workspace), "%s/workspace", state);
     workspace_key(workspace, key);
@@ -614,7 +615,7 @@ static void damaged_bytes_are_a_clean_error(void **state)
     stage(&f);
     path = fixture_staged(&f, AT);
     assert_int_equal(file_read(path, 1u << 26, &good, NULL), 0);
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 100; i++) {
         struct error e = {0};
         struct buf bad = {0};
 
