@@ -136,7 +136,7 @@ const char *indent_unit(const struct doc *d)
         at = line_start(d, d->nodes[n->parent].from);
         outer = skip_blanks(d, at) - at;
         if (own > outer && own - outer <= 8)
-            return "        " + (8 - (own - outer));
+            return &"        "[8 - (own - outer)];
     }
     return "  ";
 }

@@ -43,17 +43,19 @@ static const struct doc_ops *ops_of(enum doc_format format)
     return &text_ops;
 }
 
-static int check_utf8(const struct doc *d, struct error *e)
+static int check_bytes(const struct doc *d, struct error *e)
 {
+    const uint8_t *nul = memchr(d->src, 0, d->len);
     uint32_t cp;
 
-    for (size_t at = d->body; at < d->len;) {
+    if (nul && !d->ops->binary)
+        return doc_error_at(d, (size_t)(nul - d->src), e, OCM_E_INVALID,
+                            "a NUL byte");
+    for (size_t at = d->body; at < d->len && d->ops->utf8;) {
         size_t n = utf8_take(d->src + at, d->len - at, &cp);
 
         if (n == 0 || (cp >= 0xd800 && cp < 0xe000))
             return doc_error_at(d, at, e, OCM_E_INVALID, "no valid UTF-8");
-        if (cp == 0)
-            return doc_error_at(d, at, e, OCM_E_INVALID, "a NUL byte");
         at += n;
     }
     return 0;
@@ -93,7 +95,7 @@ int doc_parse_at(enum doc_format format, const void *bytes, size_t len,
     d->line_pos = d->body;
     d->line_no = 1;
     d->eol = first_eol(d);
-    rc = ops->utf8 ? check_utf8(d, e) : 0;
+    rc = check_bytes(d, e);
     if (rc == 0)
         rc = ops->parse(d, e);
     if (rc != 0) {

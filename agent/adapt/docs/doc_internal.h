@@ -35,6 +35,7 @@ struct doc_node {
     uint32_t start, end;                /* the value */
     uint32_t comma;                     /* behind it, JSON; or NONE */
     uint32_t line;                      /* from 1 */
+    uint32_t behind;                    /* unit: where the next line begins */
     uint32_t key_len, len;
     const char *key, *text; /* arena, NUL behind */
     uint8_t type;           /* enum doc_type */
@@ -89,6 +90,7 @@ struct doc {
     size_t problem_count, problem_cap;
     struct anchor *anchors;
     size_t anchor_count, anchor_cap;
+    bool goes_on;             /* unit: a backslash carries on past the end */
     size_t line_pos, line_no; /* doc_line_at's cursor */
     uint64_t first_line;      /* lines before the first: JSONL streams */
 };
@@ -117,6 +119,7 @@ struct edit *next_insert(struct doc *d, uint32_t node, size_t *i);
 struct doc_ops {
     const char *name; /* in errors */
     bool utf8;        /* refuse anything else */
+    bool binary;      /* NUL bytes may be in it */
     bool typed;       /* numbers are not strings */
     bool by_line;     /* children of the root are lines */
     size_t max;       /* bytes */

@@ -93,6 +93,8 @@ static int set_text(struct doc *d, const struct doc_value *v, const char *text,
         return error_set(e, OCM_E_LIMIT, "a text of %zu bytes", len);
     if (d->ops->typed && !utf8_all(text, len))
         return error_set(e, OCM_E_INVALID, "the new text is no valid UTF-8");
+    if (!d->ops->typed && !d->ops->binary && memchr(text, 0, len))
+        return error_set(e, OCM_E_UNSUPPORTED, "a NUL byte in the new text");
     ed.text = mem_strndup(text, len);
     ed.len = len;
     rc = d->ops->encode(d, &d->nodes[v->id], &ed, e);

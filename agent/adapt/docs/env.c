@@ -134,8 +134,13 @@ static size_t read_bare(const struct doc *d, size_t at, struct buf *text)
     size_t keep = text->len, end = at;
 
     while (at < d->len && d->src[at] != '\n' && d->src[at] != '\r') {
-        if (d->src[at] == '\\' && at + 1 < d->len) {
+        if (d->src[at] == '\\') {
             at++;
+            if (at >= d->len) { /* says nothing at the very end */
+                end = at;
+                keep = text->len;
+                break;
+            }
             if (d->src[at] != '\n' && d->src[at] != '\r')
                 buf_add_byte(text, d->src[at]);
             else if (d->src[at] == '\r' && d->src[at + 1] == '\n')
@@ -286,12 +291,12 @@ static int env_parse(struct doc *d, struct error *e)
     return rc;
 }
 
+static const char quotes[] = {
+    [STYLE_DOUBLE] = '"', [STYLE_SINGLE] = '\'', [STYLE_BACK] = '`'};
+
 static void write_as(enum style style, bool dotenv, const char *text,
                      size_t len, struct buf *b)
 {
-    static const char quotes[] = {
-        [STYLE_DOUBLE] = '"', [STYLE_SINGLE] = '\'', [STYLE_BACK] = '`'};
-
     if (style == STYLE_BARE) {
         buf_add(b, text, len);
         return;
@@ -335,11 +340,25 @@ static bool reads_as(enum doc_format format, const struct buf *spelling,
     return same;
 }
 
+/* What depends on the text behind it is out: a quote that would wait for any
+ * later one to close it, or one behind a backslash. */
+static bool may_spell(enum style style, bool dotenv, const char *text,
+                      size_t len)
+{
+    if (style == STYLE_BARE)
+        return len == 0 || !strchr("\"'`", *text);
+    if (!dotenv)
+        return style != STYLE_BACK;
+    return (len == 0 || text[len - 1] != '\\') &&
+           !memchr(text, quotes[style], len);
+}
+
 /* The old style when it can hold the text, else the first that can. */
 static int spell(enum doc_format format, enum style old, const char *text,
                  size_t len, struct buf *b, struct error *e)
 {
-    enum style order[] = {old, STYLE_SINGLE, STYLE_DOUBLE, STYLE_BACK};
+    enum style order[] = {old, STYLE_SINGLE, STYLE_DOUBLE, STYLE_BACK,
+                          STYLE_BARE};
     bool dotenv = format == DOC_ENV;
 
     /* raw line ends only where there is no other way */
@@ -348,7 +367,7 @@ static int spell(enum doc_format format, enum style old, const char *text,
         order[2] = STYLE_SINGLE;
     }
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-        if (order[i] == STYLE_BACK && !dotenv)
+        if (!may_spell(order[i], dotenv, text, len))
             continue;
         buf_clear(b);
         write_as(order[i], dotenv, text, len, b);

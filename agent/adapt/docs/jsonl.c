@@ -69,6 +69,7 @@ static int jsonl_insert(struct doc *d, struct edit *ed, struct doc **json,
 
 const struct doc_ops jsonl_ops = {
     .name = "a JSON Lines document",
+    .binary = true,
     .typed = true,
     .max = DOC_MAX_BYTES,
     .parse = jsonl_parse,

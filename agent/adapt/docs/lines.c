@@ -5,12 +5,26 @@
 
 #include <string.h>
 
+/* Does the document end in a line that a backslash carries on? */
+static bool goes_on(const struct doc *d)
+{
+    size_t at = d->len;
+
+    if (d->format != DOC_ENV_SYSTEMD)
+        return d->goes_on;
+    while (at > d->body && (d->src[at - 1] == '\n' || d->src[at - 1] == '\r'))
+        at--;
+    return at > d->body && d->src[at - 1] == '\\';
+}
+
 void lines_put(struct render *r, size_t off, struct buf *lines)
 {
     const struct doc *d = r->d;
     size_t at = line_next(d, off);
     struct buf b = {0};
 
+    if (at == d->len && goes_on(d))
+        buf_add_str(&b, d->eol);
     if (at == line_end(d, off)) { /* the last line has no end */
         buf_add_str(&b, d->eol);
         buf_add(&b, lines->data, lines->len);
@@ -51,6 +65,8 @@ static void put_lines(struct render *r, uint32_t before)
     struct buf b = {0};
     size_t i = 0;
 
+    if (before == NONE && goes_on(d))
+        buf_add_str(&b, d->eol);
     while ((ed = next_insert(d, 0, &i)) != NULL) {
         uint32_t place = d->ops->place ? d->ops->place(d, ed) : NONE;
 
@@ -187,6 +203,7 @@ static int text_insert(struct doc *d, struct edit *ed, struct doc **json,
 
 const struct doc_ops text_ops = {
     .name = "a text",
+    .binary = true,
     .by_line = true,
     .max = DOC_MAX_BYTES,
     .parse = text_parse,

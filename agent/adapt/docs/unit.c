@@ -19,7 +19,8 @@ struct logical {
     struct buf text;
     uint32_t *from; /* offset of each byte */
     size_t cap;
-    size_t next; /* the line behind it */
+    size_t next;  /* the line behind it */
+    bool goes_on; /* the source ended before it did */
 };
 
 enum words { WORDS_NONE, WORDS_EXEC, WORDS_ENV, WORDS_PATHS };
@@ -89,9 +90,22 @@ static void read_logical(const struct doc *d, size_t at, struct logical *l)
             }
         }
     }
+    l->goes_on = more;
     while (l->text.len && strchr(" \t", l->text.data[l->text.len - 1]))
         l->text.len--;
     buf_str(&l->text);
+}
+
+/* The section or key at `at`; false for empty lines and comments. */
+static bool read_entry(const struct doc *d, size_t at, struct logical *l)
+{
+    size_t p = skip_blanks(d, at);
+
+    l->next = line_next(d, at);
+    if (p == line_end(d, at) || is_comment(d, p))
+        return false;
+    read_logical(d, at, l);
+    return l->text.len > 0;
 }
 
 /* %% and (in Exec lines) $$ as the one character they mean. */
@@ -250,6 +264,7 @@ static int add_words(struct doc *d, uint32_t line, enum words kind,
         at += sign_len(kind, p + at, index);
         a = at;
         buf_clear(&text);
+        buf_reserve(&text, 1);
         if (!take_word(l, &at, &style, &text))
             rc = doc_error_at(d, l->from[a], e, OCM_E_INVALID,
                               "the quote is never closed");
@@ -313,6 +328,7 @@ static int add_line(struct doc *d, uint32_t section, const struct logical *l,
         return OCM_E_LIMIT;
     d->nodes[id].from = (uint32_t)from;
     d->nodes[id].line = doc_line_at(d, from);
+    d->nodes[id].behind = (uint32_t)l->next;
     if (kind != WORDS_NONE)
         return add_words(d, id, kind, l, value, e);
     add_decoded(&text, p + value, last > value ? last - value : 0, false);
@@ -330,21 +346,17 @@ static int unit_parse(struct doc *d, struct error *e)
     d->nodes[root].type = DOC_OBJECT;
     d->nodes[root].end = (uint32_t)d->len;
     d->nodes[root].line = 1;
-    if (memchr(d->src, 0, d->len))
-        return error_set(e, OCM_E_INVALID, "a NUL byte in a unit");
     for (size_t at = d->body; at < d->len && rc == 0; at = l.next) {
         size_t p = skip_blanks(d, at);
         const char *s;
 
-        l.next = line_next(d, at);
-        if (p == line_end(d, at) || is_comment(d, p))
+        if (!read_entry(d, at, &l))
             continue;
-        read_logical(d, at, &l);
-        if (l.text.len == 0)
-            continue;
+        d->goes_on = l.goes_on;
         s = (const char *)l.text.data;
         if (s[0] == '[') {
-            if (l.text.len < 3 || s[l.text.len - 1] != ']')
+            if (l.text.len < 3 || s[l.text.len - 1] != ']' ||
+                l.next != line_next(d, at))
                 rc = doc_error_at(d, p, e, OCM_E_INVALID,
                                   "the name of a section ends with ']'");
             else
@@ -437,10 +449,15 @@ static int unit_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
 
     ed->start = n->start;
     ed->end = n->end;
-    if (memchr(ed->text, 0, ed->len))
-        return error_set(e, OCM_E_UNSUPPORTED, "line %u: a NUL byte", n->line);
     if (word)
         kind = words_of(d->nodes[up->parent].key);
+    /* it would be read as a sign, quoted or not */
+    if (ed->len &&
+        (word ? sign_len(kind, ed->text, n->index) != 0
+              : strcmp(up->key, "EnvironmentFile") == 0 && *ed->text == '-'))
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: this value may not begin with '%c'", n->line,
+                         *ed->text);
     if (word && n->key)
         buf_printf(&text, "%s=", n->key);
     double_signs(d, n, kind == WORDS_EXEC, ed->text, ed->len, &text);
@@ -527,8 +544,8 @@ static void remove_line(struct render *r, uint32_t line)
 {
     const struct doc *d = r->d;
 
-    patch_add(r, line_start(d, d->nodes[line].from),
-              line_next(d, d->nodes[line].end), NULL, 0);
+    patch_add(r, line_start(d, d->nodes[line].from), d->nodes[line].behind,
+              NULL, 0);
 }
 
 static void remove_list(struct render *r, uint32_t list)
@@ -543,23 +560,23 @@ static void remove_section(struct render *r, uint32_t section)
 {
     const struct doc *d = r->d;
     const struct doc_node *n = &d->nodes[section];
-    size_t from = 0;
+    struct logical l = {0};
     bool inside = false;
+    size_t from = 0, at = d->body;
 
-    for (size_t at = d->body; at < d->len; at = line_next(d, at)) {
-        size_t p = skip_blanks(d, at), end = line_end(d, at);
-
-        if (d->src[p] != '[')
+    for (; at < d->len; at = l.next) {
+        if (!read_entry(d, at, &l) || l.text.data[0] != '[')
             continue;
-        end = skip_blanks_back(d, end);
         if (inside)
             patch_add(r, from, at, NULL, 0);
-        inside = end - p == n->key_len + 2 &&
-                 memcmp(d->src + p + 1, n->key, n->key_len) == 0;
+        inside = l.text.len == n->key_len + 2 &&
+                 memcmp(l.text.data + 1, n->key, n->key_len) == 0;
         from = at;
     }
     if (inside)
         patch_add(r, from, d->len, NULL, 0);
+    free(l.from);
+    buf_wipe(&l.text);
 }
 
 static void remove_words(struct render *r, uint32_t line)
@@ -697,9 +714,10 @@ static int unit_lay_out(struct render *r, uint32_t container, struct error *e)
     while ((ed = next_insert(d, container, &i)) != NULL) {
         uint32_t before = line_before(d, container, ed->key);
 
-        put_line(
-            r, before == NONE ? d->nodes[container].end : d->nodes[before].end,
-            ed);
+        put_line(r,
+                 before == NONE ? d->nodes[container].end
+                                : d->nodes[before].behind - 1,
+                 ed);
     }
     return 0;
 }

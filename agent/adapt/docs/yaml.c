@@ -427,6 +427,8 @@ static int close_container(struct reader *r, const yaml_event_t *ev)
         n->end = (uint32_t)offset_of(r, &ev->end_mark);
     else
         n->end = n->last == NONE ? n->start : d->nodes[n->last].end;
+    if (n->end < n->start)
+        n->end = n->start;
     d->depth--;
     r->up = n->parent;
     return n->type == DOC_OBJECT ? doc_check_keys(d, id, r->e) : 0;
@@ -524,6 +526,33 @@ static int yaml_parse(struct doc *d, struct error *e)
     return rc;
 }
 
+/* `? key`: parsed, its value editable, but left where it is. */
+static bool is_explicit(const struct doc *d, uint32_t n)
+{
+    size_t before;
+
+    if (n == NONE || d->nodes[n].key_start == NONE)
+        return false;
+    before = skip_blanks_back(d, d->nodes[n].from);
+    return before > d->body && d->src[before - 1] == '?';
+}
+
+/* A block scalar at the end of a file without a last line end: one more line
+ * would give its text a newline. */
+static bool ends_in_block(const struct doc *d)
+{
+    uint8_t last = d->len ? d->src[d->len - 1] : '\n';
+
+    for (size_t i = 0; i < d->count && last != '\n'; i++) {
+        const struct doc_node *n = &d->nodes[i];
+
+        if ((n->style == STYLE_LITERAL || n->style == STYLE_FOLDED) &&
+            n->end == d->len)
+            return true;
+    }
+    return false;
+}
+
 static int yaml_insert(struct doc *d, struct edit *ed, struct doc **json,
                        struct error *e)
 {
@@ -537,6 +566,13 @@ static int yaml_insert(struct doc *d, struct edit *ed, struct doc **json,
         return error_set(e, OCM_E_UNSUPPORTED,
                          "line %u: a pair without braces takes no new member",
                          n->line);
+    if (is_explicit(d, n->first) || is_explicit(d, n->last))
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: no new members beside a key with '?'",
+                         n->line);
+    if (n->style == STYLE_BLOCK && ends_in_block(d))
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "the file ends in a text without a line end");
     ed->want = *json;
     *json = NULL;
     return 0;
@@ -561,6 +597,10 @@ static int yaml_may_remove(struct doc *d, uint32_t id, struct error *e)
         return error_set(e, OCM_E_UNSUPPORTED,
                          "line %u: a pair without braces stays as it is",
                          up->line);
+    if (is_explicit(d, id))
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: a key with '?' stays where it is",
+                         d->nodes[id].line);
     for (uint32_t n = 0; n < d->count; n++) {
         if (d->nodes[n].target != NONE && is_below(d, d->nodes[n].target, id) &&
             !is_below(d, n, id) && !doc_is_gone(d, n))

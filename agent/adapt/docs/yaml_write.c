@@ -24,6 +24,13 @@ size_t yaml_skip(const struct doc *d, size_t off)
     }
 }
 
+/* What libyaml takes for the name of an anchor. */
+static bool is_letter(uint8_t c)
+{
+    return c == '-' || c == '_' || (c >= '0' && c <= '9') ||
+           ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
 /* Behind one `&anchor` or `!tag`. */
 static size_t property_end(const struct doc *d, size_t off)
 {
@@ -31,6 +38,15 @@ static size_t property_end(const struct doc *d, size_t off)
         while (off < d->len && d->src[off] != '>')
             off++;
         return off < d->len ? off + 1 : off;
+    }
+    if (d->src[off] == '&') { /* the letters libyaml takes */
+        off++;
+        while (off < d->len &&
+               (d->src[off] == '-' || d->src[off] == '_' ||
+                (d->src[off] >= '0' && d->src[off] <= '9') ||
+                ((d->src[off] | 32) >= 'a' && (d->src[off] | 32) <= 'z')))
+            off++;
+        return off;
     }
     while (off < d->len && !strchr(" \t\r\n,[]{}", d->src[off]))
         off++;
@@ -194,16 +210,15 @@ static bool put_literal(const struct doc *d, const struct doc_node *n,
 static int begin_empty(const struct doc *d, const struct doc_node *n,
                        struct buf *b, struct error *e)
 {
-    size_t before = n->start;
     bool has_place;
 
-    while (before > d->body && strchr(" \t\r\n", d->src[before - 1]))
-        before--;
     if (n->key_start != NONE)
         has_place = memchr(d->src + n->key_end, ':', n->start - n->key_end);
     else
-        has_place = n->from < n->start ||
-                    (before > d->body && d->src[before - 1] == '-');
+        has_place =
+            n->from < n->start || (n->parent != NONE && n->start > d->body &&
+                                   d->nodes[n->parent].style == STYLE_BLOCK &&
+                                   d->src[n->start - 1] == '-');
     if (!has_place)
         return error_set(e, OCM_E_UNSUPPORTED,
                          "line %u: there is no place for a value", n->line);
@@ -233,6 +248,8 @@ int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
         rc = begin_empty(d, n, &ed->bytes, e);
         if (rc != 0)
             return rc;
+    } else if (n->start > d->body && is_letter(d->src[n->start - 1])) {
+        buf_add_byte(&ed->bytes, ' '); /* `&x:v` is an anchor and a text */
     }
     if (ed->type != DOC_STRING) {
         buf_add(&ed->bytes, ed->text, ed->len);

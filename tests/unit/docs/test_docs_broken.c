@@ -82,7 +82,8 @@ static void errors_name_line_and_column(void **state)
         assert_null(d);
     }
     docs_refused(DOC_JSON5, "{a: '\0'}", 8, OCM_E_INVALID, "line 1, column 6");
-    docs_refused(DOC_UNIT, "[S]\na=\0\n", 8, OCM_E_INVALID, "NUL");
+    docs_refused(DOC_UNIT, "[S]\na=\0\n", 8, OCM_E_INVALID,
+                 "line 2, column 3: a NUL");
 }
 
 static void json_is_stricter_in_lines(void **state)
