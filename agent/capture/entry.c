@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/data/tree.h"
-
-#define XATTRS_MAX 128
 
 void entry_free(struct entry *en)
 {
@@ -97,43 +96,62 @@ static ssize_t get_value(const char *path, const char *name, struct buf *out)
     }
 }
 
-/* The attributes that can be read: names and values in c->scratch. */
-static size_t get_xattrs(struct capture *c, const char *path,
-                         struct tree_xattr out[XATTRS_MAX])
+/* The names of the attributes, one after the other, into c->scratch. */
+static size_t list_names(struct capture *c, const char *path)
 {
     struct buf *b = &c->scratch;
-    ssize_t n = llistxattr(path, NULL, 0);
-    size_t name_at[XATTRS_MAX]; /* the buffer may move until the end */
-    size_t names_len, count = 0, at;
 
-    if (n <= 0)
-        return 0;
     buf_clear(b);
-    n = llistxattr(path, (char *)buf_reserve(b, (size_t)n + 4096),
-                   (size_t)n + 4096);
-    if (n <= 0)
-        return 0;
-    b->len = names_len = (size_t)n;
-    for (at = 0; at < names_len; at += strlen((char *)b->data + at) + 1) {
-        ssize_t len;
+    for (;;) {
+        ssize_t want = llistxattr(path, NULL, 0), n;
 
-        if (count == XATTRS_MAX) {
-            capture_problem(c, "more than %d extended attributes", XATTRS_MAX);
-            break;
-        }
-        len = get_value(path, (char *)b->data + at, b);
-        if (len < 0)
-            continue; /* gone, or not ours to read */
-        name_at[count] = at;
-        out[count++].value_len = (size_t)len;
+        if (want <= 0)
+            return 0;
+        n = llistxattr(path, (char *)buf_reserve(b, (size_t)want),
+                       (size_t)want);
+        if (n < 0 && errno == ERANGE)
+            continue; /* grew meanwhile */
+        b->len = n < 0 ? 0 : (size_t)n;
+        return b->len;
     }
-    at = names_len;
-    for (size_t i = 0; i < count; i++) {
+}
+
+/* The attributes that can be read: the array is the caller's to free, names
+ * and values stand in c->scratch. */
+static struct tree_xattr *get_xattrs(struct capture *c, const char *path,
+                                     size_t *count)
+{
+    struct buf *b = &c->scratch;
+    size_t len = list_names(c, path), all = 0, at;
+    struct tree_xattr *out;
+    size_t *name_at; /* the buffer may move until the end */
+
+    *count = 0;
+    for (at = 0; at < len; at++)
+        all += b->data[at] == 0;
+    if (all == 0)
+        return NULL;
+    out = mem_array(all, sizeof(*out));
+    name_at = mem_array(all, sizeof(*name_at));
+    for (at = 0; at < len; at += strlen((char *)b->data + at) + 1) {
+        char name[XATTR_NAME_MAX + 1];
+        ssize_t n;
+
+        snprintf(name, sizeof(name), "%s", (char *)b->data + at);
+        n = get_value(path, name, b);
+        if (n < 0)
+            continue; /* gone, or not ours to read */
+        name_at[*count] = at;
+        out[(*count)++].value_len = (size_t)n;
+    }
+    at = len;
+    for (size_t i = 0; i < *count; i++) {
         out[i].name = (char *)b->data + name_at[i];
         out[i].value = b->data + at;
         at += out[i].value_len;
     }
-    return count;
+    free(name_at);
+    return out;
 }
 
 static enum tree_type type_of(const struct entry *en)
@@ -174,16 +192,15 @@ static struct tree_node node_of(struct capture *c, const struct entry *en)
 
 void entry_encode(struct capture *c, int dir_fd, const struct entry *en)
 {
-    struct tree_xattr xattrs[XATTRS_MAX];
+    struct tree_xattr *xattrs = NULL;
     struct tree_node n = node_of(c, en);
     char path[PATH_MAX + 64], target[PATH_MAX + 1];
     size_t before = capture_push(c, en->name, en->name_len);
 
     path_of(path, sizeof(path), dir_fd, en);
-    if (!en->ours) {
-        n.xattr_count = get_xattrs(c, path, xattrs);
-        n.xattrs = xattrs;
-    }
+    if (!en->ours)
+        xattrs = get_xattrs(c, path, &n.xattr_count);
+    n.xattrs = xattrs;
     switch (n.type) {
     case TREE_DIR:
         n.subtree = en->one;
@@ -211,5 +228,6 @@ void entry_encode(struct capture *c, int dir_fd, const struct entry *en)
     }
     tree_add(&c->tree, &n);
 out:
+    free(xattrs);
     capture_pop(c, before);
 }

@@ -32,6 +32,7 @@ struct folder {
     struct entry *entries;
     size_t count, cap;
     bool changed; /* something differs from the last backup */
+    bool cut;     /* not all entries fit the tree */
 };
 
 static int walk_folder(struct capture *c, const struct place *pl, int fd,
@@ -170,11 +171,10 @@ static int visit(struct capture *c, struct folder *f, const char *name,
 /* A root that is a single file: looked at through its own folder. Whether it
  * is a database is seen by its header, as nobody can be asked. */
 static int visit_root_file(struct capture *c, const struct capture_root *root,
-                           uint64_t device, struct entry *en, struct error *e)
+                           struct entry *en, struct error *e)
 {
     const char *slash = strrchr(root->path, '/');
-    struct place pl = {
-        .root = root, .rel_at = c->path.len + 1, .device = device};
+    struct place pl = {.root = root, .rel_at = c->path.len + 1};
     struct folder f = {.pl = &pl};
     uint8_t flags = NAME_HAS_WAL;
     char *dir = slash > root->path
@@ -242,8 +242,13 @@ static int visit_root(struct capture *c, const struct layout *l, unsigned depth,
     }
     if (lstat(l->root->path, &st) == 0 && !S_ISDIR(st.st_mode) &&
         l->kid_count == 0) {
-        en->live = mem_strdup(l->root->path);
-        return visit_root_file(c, l->root, st.st_dev, en, e);
+        struct capture_root root = *l->root;
+
+        en->live = realpath(root.path, NULL); /* NULL: a link to nothing */
+        if (!en->live)
+            en->live = mem_strdup(root.path);
+        root.path = en->live;
+        return visit_root_file(c, &root, en, e);
     }
     /* nothing there; others may still stand below its place */
     return walk_own_folder(c, l, depth, en, e);
@@ -363,6 +368,7 @@ static int encode(struct capture *c, struct folder *f, struct id *tree,
         if (c->tree.len > BLOB_TREE_MAX - TREE_ROOM || i == TREE_MAX_ENTRIES) {
             capture_problem(c, "too many entries for one folder, %zu left out",
                             f->count - i);
+            f->cut = true;
             break;
         }
         entry_encode(c, f->fd, &f->entries[i]);
@@ -377,8 +383,7 @@ static int finish(struct capture *c, struct folder *f, struct entry *self,
 {
     const struct cache_record *old =
         c->old ? cache_find(c->old, (char *)c->path.data, c->path.len) : NULL;
-    struct cache_record rec = {
-        .kind = CACHE_DIR, .attr = self->attr, .children = f->count};
+    struct cache_record rec = {.kind = CACHE_DIR, .attr = self->attr};
     int rc = 0;
 
     self->kind = CACHE_DIR;
@@ -394,6 +399,7 @@ static int finish(struct capture *c, struct folder *f, struct entry *self,
     if (rc < 0)
         return rc;
     rec.sum = self->one;
+    rec.children = f->cut ? UINT64_MAX : f->count; /* never reuse a cut one */
     if (c->fresh)
         cache_add(c->fresh, (char *)c->path.data, c->path.len, &rec);
     if (c->path.len > 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -498,6 +499,70 @@ static void schema_with_octet_length(void **state)
     free((char *)w->rows[0].database);
 }
 
+/* A virtual table of a module that this library lacks. */
+static void schema_with_a_missing_module(void **state)
+{
+    struct world *w = *state;
+    sqlite3 *db = open_db(w, "a.sqlite");
+
+    fill(db, "wal", 20);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    sql(db, "PRAGMA writable_schema=ON;"
+            "INSERT INTO sqlite_master VALUES('table','v','v',0,"
+            "'CREATE VIRTUAL TABLE v USING vec0(e float[3])')");
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 0);
+    assert_stored(w, "data/home/a.sqlite", 20);
+    sqlite3_close(db);
+}
+
+static enum capture_choice cancel_here(void *arg, const char *rel, bool is_dir)
+{
+    struct world *w = arg;
+
+    (void)is_dir;
+    if (strcmp(rel, "a.sqlite") == 0)
+        atomic_store(&w->cancelled, true);
+    return CAPTURE_DATABASE;
+}
+
+static void cancelled_in_a_copy(void **state)
+{
+    struct world *w = *state;
+    sqlite3 *db = open_db(w, "a.sqlite");
+    struct id before, after;
+
+    fill(db, "wal", 3000);
+    before = picture(w);
+    w->roots[0].choose = cancel_here;
+    w->roots[0].arg = w;
+    assert_int_equal(world_run(w), OCM_E_CANCELLED);
+    after = picture(w);
+    assert_true(id_equal(&before, &after));
+    sqlite3_close(db);
+}
+
+/* No room for the copy ends the capture: the next files would need it too. */
+static void no_room_for_a_copy(void **state)
+{
+    static const char *const modes[] = {"wal", "delete"};
+    struct world *w = *state;
+
+    assert_int_equal(mkdir(w->temp, 0700), 0);
+    if (mount("none", w->temp, "tmpfs", 0, "size=256k") < 0)
+        skip(); /* needs root */
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        sqlite3 *db = open_db(w, "a.sqlite");
+
+        fill(db, modes[i], 3000);
+        assert_int_equal(world_run(w), OCM_E_SPACE);
+        sqlite3_close(db);
+        assert_non_null(strstr(w->e.text, "a.sqlite"));
+        world_write(w, "a.sqlite", "");
+    }
+    assert_int_equal(umount(w->temp), 0);
+}
+
 static void damage_is_a_problem(void **state)
 {
     struct world *w = *state;
@@ -706,16 +771,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
-        T(wal_of_a_running_owner),      T(beside_wal_running),
-        T(beside_wal_left_over),        T(beside_wal_closed),
-        T(beside_rollback_running),     T(beside_rollback_closed),
-        T(while_others_commit_wal),     T(while_others_commit_rollback),
-        T(log_growth_is_limited),       T(time_is_limited),
-        T(exclusive_wal_owner),         T(hot_journal),
-        T(schema_with_octet_length),    T(damage_is_a_problem),
-        T(no_database_is_a_plain_file), T(databases_are_recognised),
-        T(single_database_root),        T(rows_are_canonical),
-        T(rows_fit_their_database),     T(rows_alone),
+        T(wal_of_a_running_owner),
+        T(beside_wal_running),
+        T(beside_wal_left_over),
+        T(beside_wal_closed),
+        T(beside_rollback_running),
+        T(beside_rollback_closed),
+        T(while_others_commit_wal),
+        T(while_others_commit_rollback),
+        T(log_growth_is_limited),
+        T(time_is_limited),
+        T(exclusive_wal_owner),
+        T(hot_journal),
+        T(schema_with_octet_length),
+        T(schema_with_a_missing_module),
+        T(cancelled_in_a_copy),
+        T(no_room_for_a_copy),
+        T(damage_is_a_problem),
+        T(no_database_is_a_plain_file),
+        T(databases_are_recognised),
+        T(single_database_root),
+        T(rows_are_canonical),
+        T(rows_fit_their_database),
+        T(rows_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

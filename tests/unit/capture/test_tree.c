@@ -94,33 +94,60 @@ static void own_folders_are_fixed(void **state)
     world_assert_text(w, "meta.json", "{\"files\":1}\n");
 }
 
+/* Values of all sizes, more than a buffer holds at once. */
 static void attributes_are_kept(void **state)
 {
+    static const size_t sizes[] = {0, 1, 6, 300, 1500};
     struct world *w = *state;
     struct tree t;
     const struct tree_node *n;
-    char *p = world_path(w, "f");
+    char *p = world_path(w, "f"), value[1500];
 
+    memset(value, 'v', sizeof(value));
+    value[3] = 0;
     world_write(w, "f", "x");
-    if (setxattr(p, "user.one", "1", 1, 0) < 0 ||
-        setxattr(p, "user.two", "zwei\0!", 6, 0) < 0) {
-        free(p);
-        skip(); /* this file system has none */
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char name[40];
+
+        snprintf(name, sizeof(name), "user.of-%zu", sizes[i]);
+        if (setxattr(p, name, value, sizes[i], 0) < 0) {
+            free(p);
+            skip(); /* this file system has none */
+        }
     }
     free(p);
     world_backup(w);
     world_tree(w, "data/home", &t);
     n = tree_find(&t, "f", 1);
     assert_non_null(n);
-    assert_int_equal(n->xattr_count, 2);
-    for (size_t i = 0; i < 2; i++) {
-        bool two = strcmp(n->xattrs[i].name, "user.two") == 0;
+    assert_int_equal(n->xattr_count, ARRAY_LEN(sizes));
+    for (size_t i = 0; i < n->xattr_count; i++) {
+        size_t len = (size_t)atoi(n->xattrs[i].name + strlen("user.of-"));
 
-        assert_int_equal(n->xattrs[i].value_len, two ? 6 : 1);
-        assert_memory_equal(n->xattrs[i].value, two ? "zwei\0!" : "1",
-                            n->xattrs[i].value_len);
+        assert_int_equal(n->xattrs[i].value_len, len);
+        assert_true(len == 0 || memcmp(n->xattrs[i].value, value, len) == 0);
     }
     tree_free(&t);
+}
+
+/* A root that is a link to a file: what it leads to is meant. */
+static void linked_file_root(void **state)
+{
+    struct world *w = *state;
+    char *target = world_path(w, "dotfiles"), *p = world_path(w, "conf");
+    struct tree_node n;
+
+    world_write(w, "dotfiles", "{}");
+    assert_int_equal(symlink("dotfiles", p), 0);
+    w->roots[0] = (struct capture_root){.at = "config/c.json", .path = p};
+    world_backup(w);
+    world_assert_text(w, "config/c.json", "{}");
+    assert_int_equal(unlink(target), 0);
+    world_backup(w);
+    assert_true(world_node(w, "config/c.json", &n));
+    assert_int_equal(n.type, TREE_SYMLINK);
+    free(target);
+    free(p);
 }
 
 static void deep_and_wide(void **state)
@@ -373,6 +400,7 @@ int main(void)
         T(all_kinds),
         T(own_folders_are_fixed),
         T(attributes_are_kept),
+        T(linked_file_root),
         T(deep_and_wide),
         T(too_deep_is_a_problem),
         T(chooses),
