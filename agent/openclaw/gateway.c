@@ -128,9 +128,10 @@ void gateway_free(struct gateway *g)
 
 /* ---- status ---- */
 
-static bool is_unit(const struct gateway *g)
+bool gateway_is_unit(const struct gateway *g)
 {
-    return g->control == CONTROL_USER_UNIT || g->control == CONTROL_SYSTEM_UNIT;
+    return g->has_unit && (g->control == CONTROL_USER_UNIT ||
+                           g->control == CONTROL_SYSTEM_UNIT);
 }
 
 static int need_unit(const struct gateway *g, struct error *e)
@@ -150,7 +151,7 @@ static bool manager_says_up(const struct gateway *g)
 {
     struct unit_state s;
 
-    if (is_unit(g) && g->has_unit && systemd_show(g, &s, NULL) == 0)
+    if (gateway_is_unit(g) && systemd_show(g, &s, NULL) == 0)
         return strcmp(s.active, "active") == 0 ||
                strcmp(s.active, "activating") == 0 ||
                strcmp(s.active, "deactivating") == 0 ||
@@ -321,6 +322,25 @@ static int stop_process(struct stopping *s, struct error *e)
     return 0;
 }
 
+/* What cannot be seen from here, a container say, only its status command
+ * knows. */
+static int prove_status(struct stopping *s, struct error *e)
+{
+    struct gateway *g = s->g;
+
+    if (g->control != CONTROL_EXEC || !*g->exec_status)
+        return 0;
+    while (manager_says_up(g)) {
+        if (clock_monotonic_ms() >= s->deadline)
+            return error_set(e, OCM_E_TIMEOUT,
+                             "after the stop, '%.100s' still says that the "
+                             "gateway runs",
+                             g->exec_status);
+        pause_ms(4 * LOOK_MS);
+    }
+    return 0;
+}
+
 static int prove_no_holder(struct stopping *s, struct error *e)
 {
     int64_t until = clock_monotonic_ms() + KILL_WAIT_MS;
@@ -418,6 +438,8 @@ int gateway_stop(struct gateway *g, int64_t bound_ms, struct error *e)
     rc = ask_manager(&s, e);
     if (rc == 0)
         rc = stop_process(&s, e);
+    if (rc == 0)
+        rc = prove_status(&s, e);
     if (rc == 0)
         rc = prove_no_holder(&s, e);
     if (rc == 0)

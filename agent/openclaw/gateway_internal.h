@@ -26,6 +26,9 @@ struct gateway {
     char *runtime_dir;             /* XDG_RUNTIME_DIR of that user */
 };
 
+/* Is it run by systemd, as far as we are concerned? */
+bool gateway_is_unit(const struct gateway *g);
+
 /* ---- systemd.c ---- */
 
 struct unit_state {
@@ -43,6 +46,8 @@ int systemd_show(const struct gateway *g, struct unit_state *out,
 int systemd_verb(const struct gateway *g, const char *const *words,
                  int64_t timeout_ms, struct error *e);
 int systemd_reload(const struct gateway *g, struct error *e);
+/* The last lines the unit wrote to the journal, in one; "" when unknown. */
+void systemd_last_words(const struct gateway *g, char *out, size_t cap);
 /* Write or remove a drop-in of the unit; persistent ones stand beside the
  * unit, others live until the next boot. *changed (may be NULL) tells whether
  * something was done. Does not reload. */

@@ -281,11 +281,11 @@ static const char *death(struct health *h, unsigned *lost, unsigned *deaths)
         *lost = 0;
         return NULL;
     }
-    if (h->g->has_unit && systemd_show(h->g, &s, NULL) == 0) {
+    if (gateway_is_unit(h->g) && systemd_show(h->g, &s, NULL) == 0) {
         if (strcmp(s.active, "failed") == 0)
             return "its unit failed";
-        if (strcmp(s.active, "inactive") == 0 && s.condition_failed)
-            return "a condition of its unit keeps it from starting";
+        if (strcmp(s.active, "inactive") == 0)
+            return "its unit is not running";
     }
     return h->proc.pid && ++*lost > LOST_LOOKS ? "it ended while starting"
                                                : NULL;
@@ -304,6 +304,16 @@ static bool is_ready(struct health *h, int port)
     }
 }
 
+/* With what its unit said last: the reason stands there. */
+static void say_death(struct health *h, const char *why)
+{
+    char words[140] = "";
+
+    if (gateway_is_unit(h->g))
+        systemd_last_words(h->g, words, sizeof(words));
+    add_check(h, "ready", false, "%s%s%s", why, *words ? ": " : "", words);
+}
+
 /* 1 ready, 0 not (a check says why), or OCM_E_CANCELLED. */
 static int wait_ready(struct health *h, int port, int64_t wait_ms)
 {
@@ -317,7 +327,7 @@ static int wait_ready(struct health *h, int port, int64_t wait_ms)
             return OCM_E_CANCELLED;
         why = death(h, &lost, &deaths);
         if (why) {
-            add_check(h, "ready", false, "%s", why);
+            say_death(h, why);
             return 0;
         }
         if (is_ready(h, port)) {
@@ -385,17 +395,23 @@ static bool succeeded(const struct process_job *job)
     return job->rc == 0 && job->exit_code == 0;
 }
 
-/* Releases of early 2026 have no `config validate`; there `agents list` fails
+/* Releases of early 2026 have no `config validate`. */
+static bool lacks_command(struct process_job *job)
+{
+    const char *err = buf_str(&job->err);
+
+    return strstr(err, "too many arguments") || strstr(err, "unknown command");
+}
+
+/* Without it `agents list` fails
  * on an invalid config. */
 static void judge_config(struct health *h, struct process_job *jobs)
 {
     struct process_job *job = &jobs[CALL_CONFIG];
-    const char *err = buf_str(&job->err);
 
     if (succeeded(job))
         add_check(h, "config", true, "valid");
-    else if (strstr(err, "too many arguments") ||
-             strstr(err, "unknown command"))
+    else if (lacks_command(job))
         add_check(h, "config", succeeded(&jobs[CALL_AGENTS]),
                   "this release has no 'config validate'; its other commands "
                   "%s it",
@@ -451,6 +467,25 @@ static void judge_cron(struct health *h, struct process_job *job)
         check_cron_count(h, n, "");
     }
     json_decref(j);
+}
+
+/* Not ready: the config is the likeliest reason, and its check needs no
+ * gateway. */
+static void check_config_alone(struct health *h)
+{
+    struct process_job job;
+
+    if (!h->g->install.bin || h->now.era == ERA_YAML) {
+        check_config_file(h);
+        return;
+    }
+    if (run_cli(h, calls[CALL_CONFIG], CLI_MS, &job))
+        add_check(h, "config", true, "valid");
+    else if (lacks_command(&job))
+        check_config_file(h);
+    else
+        say_failed(h, "config", &job);
+    process_job_fini(&job);
 }
 
 /* Side by side: each call costs Node seconds to start. */
@@ -522,8 +557,8 @@ static int check_running(struct health *h, int64_t wait_ms)
     if (rc < 0)
         return rc;
     if (rc == 0) {
-        check_config_file(h); /* the likeliest reason */
-        return 0;
+        check_config_alone(h);
+        return is_cancelled(h) ? OCM_E_CANCELLED : 0;
     }
     if (!h->proc.pid)
         proc_find_gateway(h->now.state_dir, h->now.config_path, &h->proc);

@@ -7,7 +7,6 @@
  * pair of stars is any depth. */
 #include "agent/openclaw/sections.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "agent/openclaw/openclaw.h"
@@ -202,39 +201,54 @@ static const char *const shared_folders[] = {
     "cron",
 };
 
-/* One segment of each: does the pattern's fit the path's? */
+/* One segment of each: does the pattern's fit the path's? `*` is the only
+ * wildcard. */
 static bool segment_fits(const char *pat, size_t pat_len, const char *path,
                          size_t path_len)
 {
-    char a[256], b[256];
+    const char *pat_end = pat + pat_len, *end = path + path_len;
+    const char *star = NULL, *resume = NULL; /* where the last star gives way */
 
-    if (pat_len >= sizeof(a) || path_len >= sizeof(b))
-        return false;
-    memcpy(a, pat, pat_len);
-    a[pat_len] = 0;
-    memcpy(b, path, path_len);
-    b[path_len] = 0;
-    return fnmatch(a, b, FNM_NOESCAPE) == 0;
+    while (path < end) {
+        if (pat < pat_end && *pat == '*') {
+            star = ++pat;
+            resume = path;
+        } else if (pat < pat_end && *pat == *path) {
+            pat++;
+            path++;
+        } else if (star) {
+            pat = star;
+            path = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (pat < pat_end && *pat == '*')
+        pat++;
+    return pat == pat_end;
 }
 
 /* See the head of this file. Depth is bounded by the pattern's stars. */
 static bool fits(const char *pat, const char *path)
 {
     for (;;) {
-        size_t n = strcspn(pat, "/"), m = strcspn(path, "/");
+        size_t n, m;
 
+        if (*pat != '*' && *pat != *path)
+            return false; /* nearly all: this runs for every path of a backup */
+        n = strcspn(pat, "/");
+        m = strcspn(path, "/");
         if (n == 2 && pat[0] == '*' && pat[1] == '*') {
             if (!pat[2])
                 return true;
-            for (;; path += m + 1) {
-                if (fits(pat + 3, path))
-                    return true;
+            for (; !fits(pat + 3, path); path += m + 1) {
                 m = strcspn(path, "/");
                 if (!path[m])
                     return false;
             }
+            return true;
         }
-        if (!segment_fits(pat, n, path, m))
+        if ((!pat[n] && path[m]) || !segment_fits(pat, n, path, m))
             return false;
         pat += n;
         path += m;

@@ -132,6 +132,27 @@ int systemd_show(const struct gateway *g, struct unit_state *out,
     return rc;
 }
 
+void systemd_last_words(const struct gateway *g, char *out, size_t cap)
+{
+    const char *const argv[] = {
+        "journalctl",   g->unit.system ? "--unit" : "--user-unit",
+        g->unit.name,   "--lines=3",
+        "--output=cat", "--no-pager",
+        "--quiet",      NULL};
+    struct process_job job = {.argv = argv, .timeout_ms = SYSTEMCTL_MS};
+    struct cli_env env;
+
+    out[0] = 0;
+    cli_env_command(g, false, &env);
+    job.env = (const char *const *)env.items;
+    if (process_run(&job, 1, NULL, NULL) == 0 && job.exit_code == 0) {
+        buf_clear(&job.err);
+        process_job_text(&job, out, cap);
+    }
+    process_job_fini(&job);
+    cli_env_fini(&env);
+}
+
 /* Drop-ins of a system unit go to /etc (persistent) or /run. */
 static char *dropin_dir(const struct gateway *g, bool persistent)
 {

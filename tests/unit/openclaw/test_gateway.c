@@ -607,6 +607,31 @@ static void death_after_ready_is_noticed(void **state)
     assert_only_failed("alive", "ended");
 }
 
+/* A unit that ends before it was ever ready: said at once, not after the whole
+ * wait. */
+static void a_dead_unit_is_not_waited_for(void **state)
+{
+    (void)state;
+    make_unit("--not-ready --die-after 1");
+    start(false);
+    assert_int_equal(health(true, -1, -1, 600000), OCM_E_UNHEALTHY);
+    assert_false(check("ready")->ok);
+    assert_non_null(strstr(check("ready")->text, "its unit is not running"));
+}
+
+static void a_status_command_is_believed(void **state)
+{
+    char status[512];
+
+    (void)state;
+    snprintf(status, sizeof(status), "test -e %s/says-running", node.home);
+    node.conf.exec_status = status;
+    make_exec("");
+    node_write(&node, "says-running", "");
+    assert_int_equal(gateway_stop(gateway, 100, &error), OCM_E_TIMEOUT);
+    assert_non_null(strstr(error.text, "still says"));
+}
+
 static void never_ready_is_noticed(void **state)
 {
     (void)state;
@@ -672,6 +697,8 @@ int main(void)
         TEST(a_missing_workspace_is_noticed),
         TEST(an_invalid_config_is_noticed),
         TEST(death_after_ready_is_noticed),
+        TEST(a_dead_unit_is_not_waited_for),
+        TEST(a_status_command_is_believed),
         TEST(never_ready_is_noticed),
         TEST(a_cancel_ends_the_wait),
         TEST(without_a_gateway_files_are_checked),
