@@ -167,8 +167,9 @@ int archive_export(struct repo *r, const struct id *root, archive_sink *sink,
     };
     int rc = run(&x, root);
 
+    /* Nothing more goes out of an export that failed: not even its end. */
     if (rc < 0)
-        archive_write_fail(x.a);
+        x.sink_rc = rc;
     archive_write_free(x.a);
     archive_entry_linkresolver_free(x.links);
     buf_wipe(&x.blob);
