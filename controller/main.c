@@ -21,6 +21,7 @@
 #include "controller/catalog/catalog.h"
 #include "controller/controller.h"
 #include "controller/controller_conf.h"
+#include "controller/jobs/archive_import.h"
 #include "controller/jobs/kinds.h"
 #include "controller/listener.h"
 #include "controller/nodes.h"
@@ -87,13 +88,15 @@ static int options_parse(int argc, char **argv, const char **config)
     return 0;
 }
 
-/* ---- taking down: listener -> jobs -> api -> loop empty ---- */
+/* ---- taking down: jobs -> listener -> api -> loop empty ---- */
 
 static void on_api_stopped(void *arg)
 {
     struct run *r = arg;
 
     r->c.api = NULL;
+    jobs_free(r->c.jobs); /* its handle is the last that keeps the loop */
+    r->c.jobs = NULL;
     notify_stop(&r->notify);
     uv_close((uv_handle_t *)&r->term, NULL);
     uv_close((uv_handle_t *)&r->interrupt, NULL);
@@ -145,18 +148,21 @@ static int open_stores(struct run *r, struct error *e)
 static int serve(struct run *r, struct error *e)
 {
     static const struct job_kind *const kinds[] = {
-        &job_backup, &job_plan, &job_migrate, &job_restore, &job_verify,
+        &job_backup,  &job_plan,   &job_migrate,
+        &job_restore, &job_verify, &job_import,
     };
     struct controller *c = &r->c;
     int rc;
 
     c->nodes = nodes_new();
-    c->jobs = jobs_new(&r->loop, c->catalog, kinds, ARRAY_LEN(kinds), c);
     c->listener = listener_new(c, e);
     if (!c->listener)
         return e->code;
+    c->jobs = jobs_new(&r->loop, c->catalog, kinds, ARRAY_LEN(kinds), c);
     rc = api_start(c, ca_fingerprint(c->ca), &c->api, e);
     if (rc < 0) {
+        jobs_free(c->jobs);
+        c->jobs = NULL;
         listener_stop(c->listener, NULL, NULL);
         uv_run(&r->loop, UV_RUN_DEFAULT);
         return rc;
@@ -177,8 +183,6 @@ static int serve(struct run *r, struct error *e)
 static void tear_down(struct run *r)
 {
     listener_free(r->c.listener);
-    if (r->c.jobs)
-        jobs_free(r->c.jobs);
     nodes_free(r->c.nodes);
     repo_close(r->c.repo);
     ca_close(r->c.ca);

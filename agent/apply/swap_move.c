@@ -104,8 +104,10 @@ int swap_move(const char *from, const char *rel, const char *to,
         fchmodat(src, name, (st.st_mode & 07777) | S_IWUSR, 0) == 0) {
         /* a folder gets another parent: that writes its ".." */
         rc = rename_new(src, name, dst, to_name);
-        fchmodat(rc == 0 ? dst : src, rc == 0 ? to_name : name,
-                 st.st_mode & 07777, 0);
+        if (fchmodat(rc == 0 ? dst : src, rc == 0 ? to_name : name,
+                     st.st_mode & 07777, 0) < 0 &&
+            rc == 0)
+            rc = -errno;
     }
     close(src);
     close(dst);

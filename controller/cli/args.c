@@ -263,7 +263,7 @@ static int collect_words(struct cli *c, int argc, char *const *argv, int at[2],
 int args_parse(struct cli *c, int argc, char *const *argv)
 {
     const char *words[2];
-    int at[2] = {0, 0}, count, used, code;
+    int at[2] = {0, 0}, count, used = 0, code;
     bool plain = false;
 
     code = collect_words(c, argc, argv, at, &count);

@@ -80,7 +80,7 @@ static int plan_body(struct cli *c, const struct change *ch, json_t **out)
 /* The finished plan job; NULL and an exit code when there is none. */
 static json_t *make_plan(struct cli *c, const struct change *ch, int *code)
 {
-    json_t *body, *doc, *job = NULL;
+    json_t *body = NULL, *doc, *job = NULL;
 
     *code = plan_body(c, ch, &body);
     if (*code != 0)
