@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,73 +19,735 @@
 #include "common/base/text.h"
 #include "world.h"
 
-/* Plan and run; the result is the caller's to release. */
-static int run(struct world *w, const struct apply_options *o,
-               struct apply_result *r)
+/* One node per test: filled, backed up, running. */
+static struct world w;
+static struct id origin; /* what the backup holds */
+
+static int setup(void **state)
 {
-    struct id agreed = world_agree(w, o);
-    struct error e = {0};
-    int rc = apply_run(o, &agreed, r, &e);
-
-    if (rc < 0)
-        print_message("run: %s\n", e.text);
-    return rc;
-}
-
-static void begin(struct world *w)
-{
-    world_init(w);
-    world_fill(w);
-    world_backup(w);
-    fake_set("running", true);
-}
-
-static void whole_restore_is_byte_for_byte(void **state)
-{
-    struct apply_result r;
-    struct world w;
-    struct apply_options o;
-    struct id before, after;
-    char path[400];
-
     (void)state;
-    begin(&w);
-    before = world_hash(&w, true);
-    world_change(&w);
-    o = world_options(&w);
-    assert_int_equal(run(&w, &o, &r), 0);
-    assert_string_equal(r.state, "applied");
-    assert_null(r.reason);
-    /* what no backup holds is untouched, so it is not compared */
-    assert_string_equal(get_file(w.state, "cache/ui/extra.js"), "cached");
-    after = world_hash(&w, true);
-    if (!id_equal(&before, &after)) {
+    world_init(&w);
+    world_fill(&w);
+    world_backup(&w);
+    origin = world_hash(&w, true);
+    fake_set("running", true);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_fini(&w);
+    return 0;
+}
+
+/* Plan and run; the result is the caller's to release. */
+static int run(const struct apply_options *o, struct apply_result *r,
+               struct error *e)
+{
+    struct id agreed = world_agree(&w, o);
+
+    return apply_run(o, &agreed, r, e);
+}
+
+static void check_same(struct id a, struct id b)
+{
+    if (!id_equal(&a, &b)) {
         tree_dump(w.state);
         tree_dump(w.ws);
     }
-    assert_true(id_equal(&before, &after));
-    assert_null(get_file(w.state, "memory/main.sqlite-wal"));
-    assert_null(get_file(w.state, "cron/new.json"));
-    assert_null(get_file(w.state, "credentials/discord/token"));
-    assert_null(get_file(w.ws, "new/folder/file"));
+    assert_true(id_equal(&a, &b));
+}
+
+static void check_is(const char *root, const char *rel, const char *text)
+{
+    const char *have = get_file(root, rel);
+
+    if (!text)
+        assert_null(have);
+    else
+        assert_string_equal(have ? have : "(missing)", text);
+}
+
+static const struct apply_section *section_in(const struct apply_result *r,
+                                              const char *name)
+{
+    for (size_t i = 0; i < r->section_count; i++)
+        if (strcmp(r->sections[i].name, name) == 0)
+            return &r->sections[i];
+    return NULL;
+}
+
+static const struct plan_warning *warning_in(const struct apply_result *r,
+                                             const char *code)
+{
+    for (size_t i = 0; i < r->plan.warning_count; i++)
+        if (strcmp(r->plan.warnings[i].code, code) == 0)
+            return &r->plan.warnings[i];
+    return NULL;
+}
+
+/* ---- restores ---- */
+
+static void whole_restore_is_byte_for_byte(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    world_change(&w);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_null(r.reason);
+    check_same(world_hash(&w, true), origin);
+    /* what no backup holds is untouched */
+    check_is(w.state, "cache/ui/extra.js", "cached");
+    check_is(w.state, "memory/main.sqlite-wal", NULL);
+    check_is(w.state, "cron/new.json", NULL);
+    check_is(w.state, "credentials/discord/token", NULL);
+    check_is(w.ws, "new/folder/file", NULL);
+    /* and what went is kept */
     assert_non_null(r.kept);
-    snprintf(path, sizeof(path), "%s/state/credentials/discord/token", r.kept);
-    assert_true(file_exists(path) || dir_exists(r.kept));
+    check_is(r.kept, "state/memory/main.sqlite-wal", "old wal");
+    check_is(r.kept, "state/cron/new.json", "{}");
     assert_true(world_is_clean(&w));
     assert_true(fake_has("running"));
     assert_false(fake_has("guard"));
     assert_int_equal(fake_count("calls", "start quiet"), 1);
     assert_int_equal(fake_count("calls", "start"), 1);
+    assert_int_equal(fake_count("calls", "guard on"), 1);
     assert_int_equal(fake.expect.cron_jobs, 2);
     assert_int_equal(fake.expect.agents, 1);
+    assert_string_equal(section_in(&r, "cron")->action, "replace");
+    assert_string_equal(section_in(&r, "workspace")->target, w.ws);
     apply_result_fini(&r);
-    world_fini(&w);
 }
+
+static void an_empty_node_gets_everything(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(tree_remove(w.state, NULL), 0);
+    assert_int_equal(tree_remove(w.ws, NULL), 0);
+    fake.kind = GATEWAY_ABSENT;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_null(r.kept);
+    check_same(world_hash(&w, true), origin);
+    assert_int_equal(lstat(w.state, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    /* no OpenClaw here: nothing is started, files are checked */
+    assert_int_equal(fake_count("calls", "start"), 0);
+    assert_int_equal(fake_count("calls", "health offline"), 1);
+    assert_string_equal(section_in(&r, "cron")->action, "create");
+    apply_result_fini(&r);
+}
+
+static void one_section_leaves_the_others(void **state)
+{
+    const char *names[] = {"cron"};
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    world_change(&w);
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_int_equal(r.section_count, 1);
+    check_is(w.state, "cron/new.json", NULL); /* in the section: gone */
+    assert_non_null(strstr(get_file(w.state, "cron/jobs.json"), "\"b\""));
+    check_is(w.state, ".env", "A=2\nB=3\n");
+    check_is(w.state, "credentials/discord/token", "secret two");
+    check_is(w.state, "agents/main/sessions/2.jsonl", "{\"b\":2}\n");
+    check_is(w.state, "memory/main.sqlite-wal", "old wal");
+    check_is(w.ws, "deep/er/file.txt", "deep and changed");
+    apply_result_fini(&r);
+}
+
+static void sections_share_folders(void **state)
+{
+    const char *names[] = {"credentials"};
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    world_change(&w);
+    put_file(w.state, "agents/main/agent/auth-profiles.json", "{\"x\":1}",
+             0600);
+    put_file(w.state, "agents/main/agent/settings.json", "{}", 0600);
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_is(w.state, "agents/main/agent/auth-profiles.json", "{}");
+    check_is(w.state, "agents/main/agent/settings.json", "{}");
+    check_is(w.state, "agents/main/sessions/2.jsonl", "{\"b\":2}\n");
+    check_is(w.state, "credentials/discord/token", NULL);
+    apply_result_fini(&r);
+}
+
+static void an_unknown_section_is_named(void **state)
+{
+    const char *names[] = {"crom"};
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(apply_plan(&o, &r, &e), OCM_E_NOTFOUND);
+    assert_non_null(strstr(e.text, "cron"));
+    apply_result_fini(&r);
+    assert_true(world_is_clean(&w));
+}
+
+static void no_data_leaves_the_data(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    world_change(&w);
+    o.no_data = true;
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_is(w.state, ".env", "A=1\n");
+    check_is(w.ws, "deep/er/file.txt", "deep and changed");
+    check_is(w.state, "media/inbound/b.bin", "another");
+    assert_null(section_in(&r, "media"));
+    apply_result_fini(&r);
+}
+
+/* ---- plan and deed ---- */
+
+static void a_plan_changes_nothing_and_fetches_little(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+    uint64_t whole;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    whole = w.store.bytes;
+    assert_int_equal(apply_plan(&o, &r, &e), 0);
+    assert_string_equal(r.state, "planned");
+    check_same(world_hash(&w, false), before);
+    assert_true(world_is_clean(&w));
+    assert_int_equal(section_in(&r, "media")->files, 1);
+    assert_int_equal(section_in(&r, "media")->bytes, 7);
+    assert_int_equal(fake_count("calls", "stop"), 0);
+    assert_true(w.store.bytes - whole < 64 * 1024);
+    apply_result_fini(&r);
+}
+
+static void a_changed_node_is_noticed(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id agreed, before;
+
+    (void)state;
+    agreed = world_agree(&w, &o);
+    /* the node's own port is a fact */
+    put_file(w.state, "openclaw.json", "{gateway:{port:31000}}", 0600);
+    before = world_hash(&w, false);
+    assert_int_equal(apply_run(&o, &agreed, &r, &e), OCM_E_CHANGED);
+    assert_string_equal(r.state, "unchanged");
+    check_same(world_hash(&w, false), before);
+    assert_int_equal(fake_count("calls", "stop"), 0);
+    assert_true(world_is_clean(&w));
+    apply_result_fini(&r);
+}
+
+static int safety_edits_config(void *arg, struct id *snapshot, struct error *e)
+{
+    (void)arg;
+    (void)e;
+    memset(snapshot->b, 7, ID_LEN);
+    put_file(w.state, "openclaw.json", "{gateway:{port:31000}}", 0600);
+    return 0;
+}
+
+static void a_change_before_the_stop_is_noticed(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    o.safety = safety_edits_config;
+    assert_int_equal(run(&o, &r, &e), OCM_E_CHANGED);
+    assert_string_equal(r.state, "unchanged");
+    assert_int_equal(r.safety_snapshot.b[0], 7);
+    assert_true(fake_has("running")); /* started again */
+    assert_false(fake_has("guard"));
+    check_is(w.state, "openclaw.json", "{gateway:{port:31000}}");
+    assert_true(world_is_clean(&w));
+    apply_result_fini(&r);
+}
+
+static int safety_fails(void *arg, struct id *snapshot, struct error *e)
+{
+    (void)arg;
+    (void)snapshot;
+    return error_set(e, OCM_E_CLOSED, "the connection closed");
+}
+
+static void without_a_safety_backup_nothing_happens(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    o.safety = safety_fails;
+    assert_int_equal(run(&o, &r, &e), OCM_E_CLOSED);
+    assert_string_equal(r.state, "unchanged");
+    assert_non_null(strstr(r.reason, "safety"));
+    check_same(world_hash(&w, false), before);
+    assert_int_equal(fake_count("calls", "stop"), 0);
+    assert_true(world_is_clean(&w));
+    apply_result_fini(&r);
+}
+
+/* ---- ways back ---- */
+
+static void unhealthy(int at)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+
+    world_change(&w);
+    before = world_hash(&w, false);
+    fake.unhealthy_at = at;
+    fake.pollutes = true;
+    assert_int_equal(run(&o, &r, &e), OCM_E_UNHEALTHY);
+    assert_string_equal(r.state, "rolled-back");
+    assert_string_equal(r.reason, "not ready");
+    assert_int_equal(r.check_count, 1);
+    assert_false(r.checks[0].ok);
+    assert_true(fake_has("running"));
+    assert_false(fake_has("guard"));
+    assert_true(world_is_clean(&w));
+    assert_null(r.kept);
+    /* the old gateway was started again and wrote its lock and log */
+    put_file(w.state, "tmp/openclaw-0/gateway.lock", "1", 0600);
+    check_is(w.state, "memory/main.sqlite-wal", "new wal");
+    (void)before;
+    apply_result_fini(&r);
+}
+
+static void an_unhealthy_node_goes_back(void **state)
+{
+    struct id loose;
+
+    (void)state;
+    world_change(&w);
+    loose = world_hash(&w, true);
+    world_save(&w);
+    unhealthy(1);
+    world_reset(&w);
+    check_same(world_hash(&w, true), loose);
+}
+
+static void an_unhealthy_second_start_goes_back(void **state)
+{
+    (void)state;
+    unhealthy(2);
+    assert_int_equal(fake_count("calls", "health"), 2);
+    check_is(w.state, "cron/new.json", "{}");
+    check_is(w.state, "credentials/discord/token", "secret two");
+    check_is(w.ws, "new/folder/file", "new");
+}
+
+static void rolled_back_is_exactly_before(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    fake_set("running", false);
+    fake.unhealthy_at = 1;
+    assert_int_equal(run(&o, &r, &e), OCM_E_UNHEALTHY);
+    assert_string_equal(r.state, "rolled-back");
+    check_same(world_hash(&w, false), before);
+    assert_false(fake_has("running"));
+    apply_result_fini(&r);
+}
+
+static void a_gateway_that_does_not_stop_is_left_alone(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    fake.stop_fails = true;
+    assert_int_equal(run(&o, &r, &e), OCM_E_TIMEOUT);
+    assert_string_equal(r.state, "unchanged");
+    check_same(world_hash(&w, false), before);
+    assert_false(fake_has("guard"));
+    assert_true(world_is_clean(&w));
+    apply_result_fini(&r);
+}
+
+static atomic_bool cancel;
+static uint64_t cancel_at;
+
+static void cancel_on_read(void *arg, uint64_t reads)
+{
+    (void)arg;
+    if (reads == cancel_at)
+        atomic_store(&cancel, true);
+}
+
+static void cancelled_at_every_read(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct id before, agreed;
+    uint64_t total;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    agreed = world_agree(&w, &o);
+    total = w.store.reads;
+    o.cancelled = &cancel;
+    w.store.on_read = cancel_on_read;
+    for (uint64_t n = 1; n <= total; n++) {
+        struct apply_result r;
+        struct error e = {0};
+
+        w.store.reads = 0;
+        w.store.first = w.store.queued = 0;
+        cancel_at = n;
+        atomic_store(&cancel, false);
+        assert_int_equal(apply_run(&o, &agreed, &r, &e), OCM_E_CANCELLED);
+        assert_string_equal(r.state, "unchanged");
+        assert_true(world_is_clean(&w));
+        apply_result_fini(&r);
+    }
+    check_same(world_hash(&w, false), before);
+    assert_int_equal(fake_count("calls", "stop"), 0);
+}
+
+/* ---- starting ---- */
+
+static void no_start_means_offline_checks(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    world_change(&w);
+    o.no_start = true;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_false(fake_has("running"));
+    assert_false(fake_has("guard"));
+    assert_false(fake.expect.running);
+    check_same(world_hash(&w, true), origin);
+    apply_result_fini(&r);
+}
+
+static void a_fenced_gateway_stays_down(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    fake_set("running", false);
+    fake_set("fenced", true);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_int_equal(fake_count("calls", "start"), 0);
+    assert_int_equal(fake_count("calls", "start quiet"), 0);
+    apply_result_fini(&r);
+}
+
+/* ---- content ---- */
+
+static void unchanged_files_come_from_the_node(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id agreed;
+    uint64_t before;
+
+    (void)state;
+    agreed = world_agree(&w, &o);
+    before = w.store.bytes;
+    world_agree(&w, &o);
+    before = w.store.bytes - before; /* the trees and meta.json of a walk */
+    w.store.bytes = 0;
+    assert_int_equal(apply_run(&o, &agreed, &r, &e), 0);
+    /* the database's bytes differ from its copy; nothing else was fetched */
+    assert_true(w.store.bytes <= before + 8192);
+    check_same(world_hash(&w, true), origin);
+    apply_result_fini(&r);
+}
+
+static void a_damaged_blob_costs_its_section(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char *path;
+
+    (void)state;
+    world_change(&w);
+    path = mem_printf("%s/media/inbound/a.bin", w.state);
+    unlink(path);
+    free(path);
+    w.store.damaged = digest_of("picture", 7);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_non_null(strstr(r.reason, "media"));
+    /* the section is as it was, the others are as in the backup */
+    check_is(w.state, "media/inbound/b.bin", "another");
+    check_is(w.state, "media/inbound/a.bin", NULL);
+    check_is(w.state, ".env", "A=1\n");
+    check_is(w.state, "cron/new.json", NULL);
+    apply_result_fini(&r);
+}
+
+static void sparse_and_large_files(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char *big = mem_zalloc(3 << 20), *path;
+    struct stat st;
+    int fd;
+
+    (void)state;
+    put_file(w.ws, "big.bin", "", 0600);
+    path = mem_printf("%s/big.bin", w.ws);
+    for (int i = 0; i < 1 << 20; i++)
+        big[i] = (char)((unsigned)i * 7919u >> 3);
+    memcpy(big + (2 << 20) + 5, "in the middle", 13);
+    fd = open(path, O_WRONLY);
+    assert_int_equal(fd_write_all(fd, big, 3 << 20), 0);
+    close(fd);
+    world_backup(&w);
+    o.root = w.root;
+    origin = world_hash(&w, true);
+    unlink(path);
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_same(world_hash(&w, true), origin);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(st.st_size, 3 << 20);
+    assert_true(st.st_blocks * 512 < 2 << 20); /* holes are holes */
+    free(path);
+    free(big);
+    apply_result_fini(&r);
+}
+
+/* ---- clones ---- */
+
+static void a_clone_keeps_what_is_the_targets(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340], ws[360];
+    struct conf_list none = {0};
+    struct openclaw_conf conf = w.conf;
+
+    (void)state;
+    snprintf(home, sizeof(home), "%s/other", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(state_dir, "openclaw.json.bak", "the target's own", 0600);
+    put_file(state_dir, "openclaw.json", "{gateway:{port:29900}}", 0600);
+    snprintf(ws, sizeof(ws), "%s/workspace", state_dir); /* the default */
+    put_file(state_dir, "logs/own.log", "own log", 0600);
+    put_file(state_dir, "cron/own.json", "{}", 0600);
+    put_file(w.state, "logs/source.log", "source log", 0600);
+    put_file(w.state, "openclaw.json.bak", "the source's", 0600);
+    world_backup(&w);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    conf.extra = &none;
+    o.root = w.root;
+    o.conf = &conf;
+    o.intention = INTENT_CLONE;
+    snprintf(fake.state_dir, sizeof(fake.state_dir), "%s", state_dir);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    check_is(state_dir, "openclaw.json.bak", "the target's own");
+    check_is(state_dir, "logs/own.log", "own log"); /* dropped section */
+    check_is(state_dir, "logs/source.log", NULL);
+    check_is(state_dir, "cron/own.json", NULL); /* replaced section */
+    check_is(ws, "AGENTS.md", "# agents\n");
+    assert_null(strstr(get_file(state_dir, "openclaw.json"), w.home));
+    assert_string_equal(section_in(&r, "logs")->action, "drop");
+    assert_string_equal(section_in(&r, "workspace")->target, ws);
+    check_is(w.state, "logs/source.log", "source log");
+    apply_result_fini(&r);
+}
+
+static void foreign_folders_are_not_written(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct openclaw_conf conf = w.conf;
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340], outside[340];
+
+    (void)state;
+    /* the source keeps a workspace where this node has no business */
+    snprintf(outside, sizeof(outside), "%s/outside", w.dir);
+    snprintf(home, sizeof(home), "%s/elsewhere", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(outside, "AGENTS.md", "# agents", 0600);
+    {
+        char *text = mem_printf("{agents:{list:[{id:\"main\",workspace:"
+                                "\"%s\"}]}}",
+                                outside);
+
+        put_file(w.state, "openclaw.json", text, 0600);
+        free(text);
+    }
+    world_backup(&w);
+    assert_int_equal(tree_remove(outside, NULL), 0);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    assert_int_equal(mkdir(home, 0700), 0);
+    o.conf = &conf;
+    o.root = w.root;
+    o.no_start = true;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_non_null(warning_in(&r, "outside"));
+    assert_false(file_exists(outside));
+    check_is(state_dir, ".env", "A=1\n");
+    apply_result_fini(&r);
+}
+
+/* ---- leftovers ---- */
+
+static void old_kept_folders_go(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct apply_result r;
+    struct error e = {0};
+    char path[400];
+
+    (void)state;
+    put_file(w.home, ".ocm-old-ancient/state/x", "x", 0600);
+    put_file(w.home, ".ocm-old-young/state/x", "x", 0600);
+    snprintf(path, sizeof(path), "%s/.ocm-old-ancient", w.home);
+    utimensat(AT_FDCWD, path, old, 0);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_false(file_exists(path));
+    check_is(w.home, ".ocm-old-young/state/x", "x");
+    assert_true(dir_exists(r.kept));
+    apply_result_fini(&r);
+}
+
+static void an_unfinished_run_must_be_recovered_first(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct buf text = {0};
+
+    (void)state;
+    put_file(w.work, "apply-old.journal", "", 0600);
+    assert_int_equal(apply_plan(&o, &r, &e), OCM_E_LOCKED);
+    apply_result_fini(&r);
+    assert_int_equal(apply_recover(&w.conf, w.work, &text, &e), 0);
+    assert_int_equal(apply_plan(&o, &r, &e), 0);
+    apply_result_fini(&r);
+    buf_free(&text);
+}
+
+static void a_damaged_journal_is_not_guessed_at(void **state)
+{
+    struct buf text = {0};
+    struct error e = {0};
+
+    (void)state;
+    put_file(w.work, "apply-x.journal", "{\"sum\":\"0\"}\n{}\n", 0600);
+    assert_int_equal(apply_recover(&w.conf, w.work, &text, &e), OCM_E_DAMAGED);
+    assert_true(dir_exists(w.state));
+    buf_free(&text);
+}
+
+static void job_ids_are_no_paths(void **state)
+{
+    static const char *const bad[] = {"", "..", "../x", "a/b", "a b"};
+    struct apply_options o = world_options(&w);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct apply_result r;
+        struct error e = {0};
+
+        o.job = bad[i];
+        assert_int_equal(apply_plan(&o, &r, &e), OCM_E_INVALID);
+        apply_result_fini(&r);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_restore_is_byte_for_byte),
+        TEST(whole_restore_is_byte_for_byte),
+        TEST(an_empty_node_gets_everything),
+        TEST(one_section_leaves_the_others),
+        TEST(sections_share_folders),
+        TEST(an_unknown_section_is_named),
+        TEST(no_data_leaves_the_data),
+        TEST(a_plan_changes_nothing_and_fetches_little),
+        TEST(a_changed_node_is_noticed),
+        TEST(a_change_before_the_stop_is_noticed),
+        TEST(without_a_safety_backup_nothing_happens),
+        TEST(an_unhealthy_node_goes_back),
+        TEST(an_unhealthy_second_start_goes_back),
+        TEST(rolled_back_is_exactly_before),
+        TEST(a_gateway_that_does_not_stop_is_left_alone),
+        TEST(cancelled_at_every_read),
+        TEST(no_start_means_offline_checks),
+        TEST(a_fenced_gateway_stays_down),
+        TEST(unchanged_files_come_from_the_node),
+        TEST(a_damaged_blob_costs_its_section),
+        TEST(sparse_and_large_files),
+        TEST(a_clone_keeps_what_is_the_targets),
+        TEST(foreign_folders_are_not_written),
+        TEST(old_kept_folders_go),
+        TEST(an_unfinished_run_must_be_recovered_first),
+        TEST(a_damaged_journal_is_not_guessed_at),
+        TEST(job_ids_are_no_paths),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

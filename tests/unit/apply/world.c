@@ -505,27 +505,48 @@ struct id world_hash(const struct world *w, bool loose)
     return digest_end(&h.d);
 }
 
+/* A copy of <dir>/<from> as <dir>/<to>, times, owners and links included. */
+static void copy_tree(const struct world *w, const char *from, const char *to)
+{
+    char *a = path_join(w->dir, from), *b = path_join(w->dir, to);
+
+    assert_int_equal(tree_remove(b, NULL), 0);
+    must_run("cp", "-a", a, b);
+    free(a);
+    free(b);
+}
+
+static void make_empty(const char *dir)
+{
+    assert_int_equal(tree_remove(dir, NULL), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+}
+
 void world_save(const struct world *w)
 {
-    char to[320];
-
-    snprintf(to, sizeof(to), "%s/saved", w->dir);
-    assert_int_equal(tree_remove(to, NULL), 0);
-    must_run("cp", "-a", w->home, to);
+    copy_tree(w, "home", "saved");
 }
 
 void world_reset(const struct world *w)
 {
-    char from[320];
-
-    snprintf(from, sizeof(from), "%s/saved", w->dir);
-    assert_int_equal(tree_remove(w->home, NULL), 0);
-    must_run("cp", "-a", from, w->home);
-    assert_int_equal(tree_remove(w->work, NULL), 0);
-    assert_int_equal(mkdir(w->work, 0700), 0);
-    assert_int_equal(tree_remove(fake.dir, NULL), 0);
-    assert_int_equal(mkdir(fake.dir, 0700), 0);
+    copy_tree(w, "saved", "home");
+    make_empty(w->work);
+    make_empty(fake.dir);
     fake.health_calls = 0;
+}
+
+void world_keep_crashed(const struct world *w)
+{
+    copy_tree(w, "home", "crashed-home");
+    copy_tree(w, "work", "crashed-work");
+    copy_tree(w, "gateway", "crashed-gateway");
+}
+
+void world_back_to_crashed(const struct world *w)
+{
+    copy_tree(w, "crashed-home", "home");
+    copy_tree(w, "crashed-work", "work");
+    copy_tree(w, "crashed-gateway", "gateway");
 }
 
 static bool has_name(const char *dir, const char *prefix, const char *suffix)

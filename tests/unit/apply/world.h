@@ -50,6 +50,9 @@ void tree_dump(const char *path);
 /* Copy and put back all that a run changes, times and links included. */
 void world_save(const struct world *w);
 void world_reset(const struct world *w);
+/* The same for what a killed run left: state, journal, gateway. */
+void world_keep_crashed(const struct world *w);
+void world_back_to_crashed(const struct world *w);
 /* Is there a stage folder anywhere, or a journal? */
 bool world_is_clean(const struct world *w);
 
