@@ -97,7 +97,7 @@ agent_conf() {
 
 # join_agent NAME: a token, and its one use
 join_agent() {
-  ctl --json node token --name "$1" | jq -r .token |
+  ctl --json node token "$1" | jq -r .token |
     "$OCM_BIN/ocm-agent" --config "$T/agent-$1.conf" join --controller "127.0.0.1:$JOIN_PORT" --name "$1" 2>>"$T/agent-$1.log"
 }
 
