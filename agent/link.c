@@ -7,6 +7,7 @@
  * ends before the controller has judged our certificate. */
 #include "agent/link.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -252,6 +253,7 @@ static void task_done(void *arg)
     stream_close(t->stream);
     free(t);
     l->tasks--;
+    malloc_trim(0); /* an idle agent is small */
     maybe_stopped(l);
 }
 

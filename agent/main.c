@@ -2,6 +2,7 @@
 /* ocm-agent: options, then one loop with the link to the controller. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "common/base/text.h"
 
 #define TOKEN_FILE_MAX 4096
+#define AGENT_MMAP_BYTES (128 * 1024)
 
 static const char usage_text[] =
     "Usage: ocm-agent [--config FILE] [run]\n"
@@ -276,6 +278,9 @@ int main(int argc, char **argv)
     if (rc)
         return rc == 1 ? 0 : 2;
     signal(SIGPIPE, SIG_IGN);
+    /* big buffers go back to the system as soon as they are free */
+    mallopt(M_MMAP_THRESHOLD, AGENT_MMAP_BYTES);
+    mallopt(M_ARENA_MAX, 2);
     umask(077);
     secret_init();
     log_init("ocm-agent", LOG_INFO);

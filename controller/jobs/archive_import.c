@@ -340,8 +340,13 @@ static int take_link(struct reader *r, struct import_entry *en,
         first->link = ++r->last_link;
         first->links = 1;
     }
-    first->links++;
+    en->links = ++first->links;
     en->link = first->link;
+    /* one inode, one set of attributes */
+    en->mode = first->mode;
+    en->mtime_ns = first->mtime_ns;
+    en->uid = first->uid;
+    en->gid = first->gid;
     en->size = first->size;
     en->sum = first->sum;
     en->content_count = first->content_count;

@@ -106,13 +106,13 @@ static int plan_last(struct job *j, struct plan_request *p,
 }
 
 static int fence_source(struct job *j, struct plan_request *p,
-                        const json_t *agreed, struct error *e)
+                        const json_t *agreed, bool source_gone, struct error *e)
 {
     struct controller *c = job_context(j);
     int rc;
 
     if (!nodes_connected(c->nodes, p->source.id)) {
-        if (p->dead_source) {
+        if (source_gone) {
             job_log(j, "warn",
                     "%s is not connected and taken as dead, as you said: "
                     "never start its gateway again",
@@ -122,7 +122,7 @@ static int fence_source(struct job *j, struct plan_request *p,
         return error_set(e, OCM_E_OFFLINE,
                          "%s is not connected, so its gateway cannot be "
                          "stopped; if that machine is gone for good say "
-                         "--dead-source",
+                         "--source-gone",
                          p->source.name);
     }
     job_step(j, "fence the source");
@@ -189,7 +189,9 @@ static int run(struct job *j, const json_t *params, json_t *result,
     if (rc == 0)
         rc = catalog_node_get(c->catalog, p.source.id, &p.source, e);
     if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
-        rc = fence_source(j, &p, kept, e);
+        rc = fence_source(j, &p, kept,
+                          json_is_true(json_object_get(params, "source_gone")),
+                          e);
     if (rc == 0)
         rc = plan_request_apply(j, &p, params, result, e);
     if (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT)

@@ -11,9 +11,9 @@
 extern const struct job_kind job_backup;
 /* {"source","target","intention":"restore|clone|move","snapshot":"",
  *  "sections":[],"no_data","rules":[{"from","to"}],"channels_on",
- *  "skip_edits":[],"dead_source":bool} */
+ *  "skip_edits":[]} */
 extern const struct job_kind job_plan;
-/* {"plan":id,"no_start","no_safety","health_wait_ms"} */
+/* {"plan":id,"no_start","no_safety","health_wait_ms","source_gone"} */
 extern const struct job_kind job_migrate, job_restore;
 /* {"snapshot":"" | id, "read_data":bool} */
 extern const struct job_kind job_verify;

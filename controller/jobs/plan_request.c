@@ -66,7 +66,6 @@ static int find_nodes(struct controller *c, const json_t *j,
                                "another node say clone or move"
                              : "source and target are the same node; that is "
                                "a restore");
-    out->dead_source = json_is_true(json_object_get(j, "dead_source"));
     out->options = json_object();
     for (size_t i = 0; i < ARRAY_LEN(option_keys); i++) {
         json_t *v = json_object_get(j, option_keys[i]);
@@ -97,11 +96,10 @@ json_t *plan_request_to_json(const struct plan_request *p)
     id_hex(&p->root, root);
     id_hex(&p->digest, digest);
     hex_encode(p->seed, PLAN_SEED_LEN, seed);
-    j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", p->id,
-                  "source", p->source.id, "target", p->target.id, "intention",
+    j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "id", p->id, "source",
+                  p->source.id, "target", p->target.id, "intention",
                   intentions[p->intention], "snapshot", snapshot, "root", root,
-                  "digest", digest, "seed", seed, "dead_source",
-                  p->dead_source);
+                  "digest", digest, "seed", seed);
     json_object_update(j, p->options);
     return j;
 }

@@ -20,7 +20,6 @@ struct plan_request {
     struct id snapshot, root;
     struct id digest; /* of the plan, when it is made */
     uint8_t seed[PLAN_SEED_LEN];
-    bool dead_source; /* a move from a source that cannot be reached */
     bool source_fenced;
     json_t *options; /* sections, no_data, rules, channels_on, skip_edits */
 };
