@@ -292,7 +292,12 @@ static const struct bad_case bad[] = {
     {"a file without a checksum",
      OCM_E_DAMAGED,
      "no line",
-     {META, {"verify/SHA256SUMS", 'f', "", 0, 0}, {"data/y", 'f', "1", 0, 0}}},
+     {META,
+      {"verify/SHA256SUMS", 'f',
+       "3800223368554269b0d38e0f33ed32274f7c2129b44b890eeeb8ed8296ba4428  "
+       "meta.json\n",
+       0, 0},
+      {"data/y", 'f', "1", 0, 0}}},
 };
 
 static void bad_archives_are_refused_by_name(void **state)
