@@ -12,6 +12,7 @@
 #include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/data/sqlite_guard.h"
 
 #define DATABASE_BUSY_MS 2000
 
@@ -124,6 +125,7 @@ int database_open(const char *path, struct database *out, struct error *e)
     sqlite3_db_config(out->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_db_config(out->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_exec(out->db, "PRAGMA mmap_size=0", NULL, NULL, NULL);
+    sqlite_guard_functions(out->db);
     /* a first read: a lock or damage shows here */
     if (sqlite3_exec(out->db, "SELECT count(*) FROM sqlite_master", NULL, NULL,
                      NULL) != SQLITE_OK)
@@ -193,16 +195,6 @@ bool database_has_table(struct database *d, const char *table)
                            params) == 1;
 }
 
-/* Built in since SQLite 3.43; agent databases use it in CHECKs. */
-static void octet_length(sqlite3_context *c, int argc, sqlite3_value **argv)
-{
-    (void)argc;
-    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        sqlite3_result_null(c);
-    else
-        sqlite3_result_int64(c, sqlite3_value_bytes(argv[0]));
-}
-
 int database_verify(const char *path, struct error *e)
 {
     struct database d;
@@ -211,11 +203,6 @@ int database_verify(const char *path, struct error *e)
 
     if (rc < 0)
         return rc;
-    if (sqlite3_libversion_number() < 3043000)
-        sqlite3_create_function(d.db, "octet_length", 1,
-                                SQLITE_UTF8 | SQLITE_DETERMINISTIC |
-                                    SQLITE_INNOCUOUS,
-                                NULL, octet_length, NULL, NULL);
     text = database_text(&d, "PRAGMA quick_check(1)");
     if (!text)
         rc = error_set(e, OCM_E_DAMAGED, "%s: %s", path, sqlite3_errmsg(d.db));

@@ -132,11 +132,28 @@ int systemd_show(const struct gateway *g, struct unit_state *out,
     return rc;
 }
 
+/* Its own words: what systemd says of it begins with its name. */
+static void drop_systemd_lines(struct buf *text, const char *unit)
+{
+    struct buf own = {0};
+    const char *line = buf_str(text);
+
+    while (*line) {
+        size_t len = strcspn(line, "\n");
+
+        if (!text_has_prefix(line, unit))
+            buf_add(&own, line, len + (line[len] != 0));
+        line += len + (line[len] != 0);
+    }
+    buf_wipe(text);
+    *text = own;
+}
+
 void systemd_last_words(const struct gateway *g, char *out, size_t cap)
 {
     const char *const argv[] = {
         "journalctl",   g->unit.system ? "--unit" : "--user-unit",
-        g->unit.name,   "--lines=3",
+        g->unit.name,   "--lines=12",
         "--output=cat", "--no-pager",
         "--quiet",      NULL};
     struct process_job job = {.argv = argv, .timeout_ms = SYSTEMCTL_MS};
@@ -147,6 +164,7 @@ void systemd_last_words(const struct gateway *g, char *out, size_t cap)
     job.env = (const char *const *)env.items;
     if (process_run(&job, 1, NULL, NULL) == 0 && job.exit_code == 0) {
         buf_clear(&job.err);
+        drop_systemd_lines(&job.out, g->unit.name);
         process_job_text(&job, out, cap);
     }
     process_job_fini(&job);

@@ -642,6 +642,38 @@ static void never_ready_is_noticed(void **state)
     stop_and_prove(20000);
 }
 
+/* The config names a port on which a neighbour answers: not our health. */
+static void a_neighbours_health_is_not_ours(void **state)
+{
+    struct node other;
+    struct proc p;
+    char start_other[1024], *config;
+    int own_port = port, others_port = free_port();
+    char *text;
+
+    (void)state;
+    node_init(&other);
+    assert_int_equal(dir_make(other.state, 0700, NULL), 0);
+    snprintf(start_other, sizeof(start_other), "%s --state %s --port %d",
+             FAKE_GATEWAY, other.state, others_port);
+    assert_int_equal(system(start_other), 0);
+    make_with_cli("");
+    start(false);
+    text = mem_printf("{gateway: {port: %d}}", others_port);
+    node_write(&node, ".openclaw/openclaw.json", text);
+    free(text);
+    assert_int_equal(health(true, -1, -1, 400), OCM_E_UNHEALTHY);
+    assert_non_null(strstr(check("ready")->text, "another program"));
+    port = own_port;
+    stop_and_prove(20000);
+    config = path_join(other.state, "openclaw.json");
+    while (!proc_find_gateway(other.state, config, &p))
+        usleep(1000);
+    kill(p.pid, SIGKILL);
+    free(config);
+    node_fini(&other);
+}
+
 static void a_cancel_ends_the_wait(void **state)
 {
     const struct gateway_expect expect = {
@@ -700,6 +732,7 @@ int main(void)
         TEST(a_dead_unit_is_not_waited_for),
         TEST(a_status_command_is_believed),
         TEST(never_ready_is_noticed),
+        TEST(a_neighbours_health_is_not_ours),
         TEST(a_cancel_ends_the_wait),
         TEST(without_a_gateway_files_are_checked),
     };
