@@ -381,16 +381,19 @@ int blob_index_add_file(struct blob_index *ix, const struct id *index_file,
 
 int blob_index_clear(struct blob_index *ix, struct error *e)
 {
-    int rc;
+    int rc = blob_index_begin(ix, e);
 
-    pthread_mutex_lock(&ix->mu);
+    if (rc < 0)
+        return rc;
     ix->generation++;
     rc = exec(ix,
               "DELETE FROM index_file; DELETE FROM pack; DELETE FROM blob;"
               "DELETE FROM owned; DELETE FROM verified;"
               "UPDATE node SET ready = 0",
               e);
-    pthread_mutex_unlock(&ix->mu);
+    if (rc == 0)
+        return blob_index_commit(ix, e);
+    blob_index_rollback(ix);
     return rc;
 }
 

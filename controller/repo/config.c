@@ -159,43 +159,52 @@ static int read_line(struct repo *r, const char *name, struct buf *b,
     return rc;
 }
 
-int facts_load(struct repo *r, const char *known, struct error *e)
+/* OCM_E_NOTFOUND: there is none. Else the marker, a uuid and, when one is
+ * known, that one; *out may be NULL. */
+static int read_marker(struct repo *r, const char *known, char *out, size_t cap,
+                       struct error *e)
 {
-    const char *place = store_place(r->store);
     struct buf b = {0};
     int rc = read_line(r, "ocm/marker", &b, e);
 
-    if (rc == OCM_E_NOTFOUND && !*known) {
-        buf_free(&b);
-        return facts_create(r, e); /* restic made it: the first time here */
-    }
-    if (rc == OCM_E_NOTFOUND)
-        error_set(e, OCM_E_DAMAGED,
-                  "%s/ocm/marker is gone (it was %s): restore it, or delete "
-                  "the cache folder to take the repository as new",
-                  place, known);
-    if (rc < 0) {
-        rc = rc == OCM_E_NOTFOUND ? OCM_E_DAMAGED : rc;
-        goto out;
-    }
-    if (b.len != MARKER_LEN || (*known && strcmp(buf_str(&b), known) != 0)) {
+    if (rc == 0 &&
+        (b.len != MARKER_LEN || (*known && strcmp(buf_str(&b), known) != 0)))
         rc = error_set(e, OCM_E_DAMAGED,
                        "%s/ocm/marker is not the one known here (%s): is the "
                        "right disk mounted?",
-                       place, *known ? known : "a uuid");
-        goto out;
-    }
-    snprintf(r->marker, sizeof(r->marker), "%s", buf_str(&b));
-    buf_clear(&b);
-    rc = read_line(r, "ocm/seed", &b, e);
-    if (rc == 0 && !hex_decode((char *)b.data, b.len, r->seed, REPO_SEED_LEN))
-        rc = OCM_E_DAMAGED;
+                       store_place(r->store), *known ? known : "a uuid");
+    if (rc == 0 && out)
+        snprintf(out, cap, "%s", buf_str(&b));
+    if (rc == OCM_E_NOTFOUND && *known)
+        rc = error_set(e, OCM_E_DAMAGED,
+                       "%s/ocm/marker is gone (it was %s): restore it, or, "
+                       "with the program stopped, delete the cache folder to "
+                       "take the repository as new",
+                       store_place(r->store), known);
+    buf_free(&b);
+    return rc;
+}
+
+int facts_check(struct repo *r, struct error *e)
+{
+    return read_marker(r, r->marker, NULL, 0, e);
+}
+
+int facts_load(struct repo *r, const char *known, struct error *e)
+{
+    struct buf b = {0};
+    int rc = read_marker(r, known, r->marker, sizeof(r->marker), e);
+
+    if (rc == OCM_E_NOTFOUND)
+        return facts_create(r, e); /* restic made it: the first time here */
     if (rc < 0)
+        return rc;
+    rc = read_line(r, "ocm/seed", &b, e);
+    if (rc < 0 || !hex_decode((char *)b.data, b.len, r->seed, REPO_SEED_LEN))
         rc = error_set(e, OCM_E_DAMAGED,
                        "%s/ocm/seed is missing or damaged: it holds 64 hex "
                        "digits",
-                       place);
-out:
+                       store_place(r->store));
     buf_free(&b);
     return rc;
 }

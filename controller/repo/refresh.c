@@ -152,8 +152,10 @@ static int follow(struct repo *r, struct error *e)
 {
     struct listing index = {0}, packs = {0};
     struct follow fresh = {r, e, 0};
-    int rc = listing_make(r, "index", blob_index_files, &index, e);
+    int rc = facts_check(r, e);
 
+    if (rc == 0)
+        rc = listing_make(r, "index", blob_index_files, &index, e);
     if (rc == 0)
         rc = listing_make(r, "data", blob_index_packs, &packs, e);
     if (rc < 0)

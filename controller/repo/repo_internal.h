@@ -81,6 +81,8 @@ bool polynomial_is_irreducible(uint64_t p);
  * none): another one, or none, means that a wrong disk is mounted. */
 int facts_create(struct repo *r, struct error *e);
 int facts_load(struct repo *r, const char *known, struct error *e);
+/* Is the marker still there? A disk that went away is not an empty one. */
+int facts_check(struct repo *r, struct error *e);
 
 /* ---- sealed files named by their SHA-256 (object.c) ---- */
 void object_name(const char *folder, const struct id *id,

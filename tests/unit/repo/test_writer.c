@@ -126,7 +126,8 @@ static void what_is_missing_is_not_empty(void **state)
     shell_ok(b, "mv repo/ocm/marker marker");
     assert_int_equal(repo_open(&b->o, &r, &err), OCM_E_DAMAGED);
     assert_non_null(strstr(err.text, "ocm/marker"));
-    shell_ok(b, "sed 's/./a/' marker > repo/ocm/marker");
+    shell_ok(b, "tr 0-9a-f 1-9a-f0 < marker > repo/ocm/marker.new && mv -f "
+                "repo/ocm/marker.new repo/ocm/marker");
     assert_int_equal(repo_open(&b->o, &r, &err), OCM_E_DAMAGED);
     assert_non_null(strstr(err.text, "right disk"));
     shell_ok(b, "mv -f marker repo/ocm/marker && mv repo/index index");
@@ -138,6 +139,12 @@ static void what_is_missing_is_not_empty(void **state)
     assert_int_equal(repo_init(&b->o, &err), OCM_E_EXISTS);
     shell_ok(b, "mv config repo/config");
     r = bench_open(b);
+    shell_ok(b,
+             "mv repo aside && mkdir -p repo/index repo/data"); /* unmounted */
+    assert_int_equal(repo_refresh(r, &err), OCM_E_DAMAGED);
+    assert_int_equal(repo_owned_count(r, "n1"), 2);
+    shell_ok(b, "rm -r repo && mv aside repo");
+    OK(repo_refresh(r, e));
     repo_close(r);
     shell_ok(b, "rm -rf repo/config repo/index/* repo/data/*/* "
                 "repo/snapshots/*");
