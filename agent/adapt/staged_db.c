@@ -10,76 +10,13 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/data/sqlite_guard.h"
 
 /* quick_check of a gigabyte takes seconds; a hostile schema takes for ever. */
 #define DB_TIME_MS (10 * 60 * 1000)
 #define DB_PROGRESS_OPS 20000
 #define DB_VALUE_MAX (512 * 1024 * 1024)
 #define DB_SQL_MAX (4 * 1024 * 1024)
-
-/* octet_length(X) of SQLite 3.43, which OpenClaw's CHECK constraints call. */
-static void octet_length(sqlite3_context *ctx, int argc, sqlite3_value **argv)
-{
-    (void)argc;
-    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        return;
-    if (sqlite3_value_type(argv[0]) != SQLITE_BLOB)
-        (void)sqlite3_value_text(argv[0]);
-    sqlite3_result_int64(ctx, sqlite3_value_bytes(argv[0]));
-}
-
-/* SQLite before 3.41 does not call its own JSON functions harmless, so with
- * an untrusted schema a CHECK that uses one makes the whole schema unreadable.
- * Ours are: each asks the built-in one of a private, empty database. */
-static const struct {
-    const char *name;
-    int args;
-    const char *sql;
-} json_functions[] = {
-    {"json_valid", 1, "SELECT json_valid(?1)"},
-    {"json_type", 1, "SELECT json_type(?1)"},
-    {"json_type", 2, "SELECT json_type(?1,?2)"},
-    {"json_extract", 2, "SELECT json_extract(?1,?2)"},
-    {"json_array_length", 1, "SELECT json_array_length(?1)"},
-};
-
-static void ask_builtin(sqlite3_context *ctx, int argc, sqlite3_value **argv)
-{
-    sqlite3_stmt *st = sqlite3_user_data(ctx);
-    int code;
-
-    for (int i = 0; i < argc; i++)
-        sqlite3_bind_value(st, i + 1, argv[i]);
-    code = sqlite3_step(st);
-    if (code == SQLITE_ROW)
-        sqlite3_result_value(ctx, sqlite3_column_value(st, 0));
-    else
-        sqlite3_result_error(ctx, sqlite3_errmsg(sqlite3_db_handle(st)), -1);
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-}
-
-static void finalize(void *arg)
-{
-    sqlite3_finalize(arg);
-}
-
-static void add_json_functions(struct staged_db *s)
-{
-    if (sqlite3_open(":memory:", &s->helper) != SQLITE_OK)
-        return; /* then a schema with such a CHECK is refused */
-    for (size_t i = 0; i < ARRAY_LEN(json_functions); i++) {
-        sqlite3_stmt *st = NULL;
-
-        if (sqlite3_prepare_v2(s->helper, json_functions[i].sql, -1, &st,
-                               NULL) != SQLITE_OK)
-            continue;
-        sqlite3_create_function_v2(
-            s->db, json_functions[i].name, json_functions[i].args,
-            SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, st,
-            ask_builtin, NULL, NULL, finalize);
-    }
-}
 
 static int on_progress(void *arg)
 {
@@ -120,11 +57,7 @@ static void harden(struct staged_db *s)
         sqlite3_limit(s->db, limits[i].id, limits[i].value);
     s->deadline_ms = clock_monotonic_ms() + DB_TIME_MS;
     sqlite3_progress_handler(s->db, DB_PROGRESS_OPS, on_progress, s);
-    sqlite3_create_function(s->db, "octet_length", 1,
-                            SQLITE_UTF8 | SQLITE_DETERMINISTIC |
-                                SQLITE_INNOCUOUS,
-                            NULL, octet_length, NULL, NULL);
-    add_json_functions(s);
+    sqlite_guard_functions(s->db);
 }
 
 int staged_db_fail(struct staged_db *s, const char *what, struct error *e)
@@ -248,9 +181,8 @@ int staged_db_open(struct staged_db *s, const char *path, const char *name,
 
 void staged_db_close(struct staged_db *s)
 {
-    sqlite3_close(s->db); /* finalizes what it asks the helper */
-    sqlite3_close(s->helper);
-    s->db = s->helper = NULL;
+    sqlite3_close(s->db);
+    s->db = NULL;
 }
 
 static int64_t number(struct staged_db *s, const char *sql, const char *a,

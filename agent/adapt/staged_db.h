@@ -13,7 +13,6 @@
 
 struct staged_db {
     sqlite3 *db;
-    sqlite3 *helper;     /* see staged_db.c */
     const char *name;    /* for messages; borrowed */
     int64_t deadline_ms; /* monotonic; work beyond it is interrupted */
 };

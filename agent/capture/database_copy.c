@@ -17,6 +17,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/data/sqlite_guard.h"
 
 #define HEADER_LEN 100
 #define STEP_PAGES 256
@@ -405,14 +406,6 @@ static int copy_files(struct job *j, struct error *e)
 
 /* --- the copy */
 
-static void octet_length(sqlite3_context *ctx, int argc, sqlite3_value **argv)
-{
-    (void)argc;
-    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        return;
-    sqlite3_result_int64(ctx, sqlite3_value_bytes(argv[0]));
-}
-
 int database_open_copy(const char *copy, sqlite3 **out, struct error *e)
 {
     int rc = sqlite3_open_v2(copy, out,
@@ -426,11 +419,7 @@ int database_open_copy(const char *copy, sqlite3 **out, struct error *e)
     sqlite3_db_config(*out, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_exec(*out, "PRAGMA cache_size=-1024; PRAGMA mmap_size=0", NULL,
                  NULL, NULL);
-    if (sqlite3_libversion_number() < 3043000)
-        sqlite3_create_function(*out, "octet_length", 1,
-                                SQLITE_UTF8 | SQLITE_DETERMINISTIC |
-                                    SQLITE_INNOCUOUS,
-                                NULL, octet_length, NULL, NULL);
+    sqlite_guard_functions(*out);
     return 0;
 }
 

@@ -64,9 +64,8 @@ int database_copy(const char *live, const char *copy,
                   const struct database_limits *limits,
                   struct database_look *seen, struct error *e);
 
-/* Open a copy: SQLite's defences on, octet_length() supplied where the
- * library lacks it (OpenClaw's schema calls it; SQLite has it from 3.43).
- * Caller closes. */
+/* Open a copy: SQLite's defences on, with what OpenClaw's schema calls
+ * (sqlite_guard.h). Caller closes. */
 int database_open_copy(const char *copy, sqlite3 **out, struct error *e);
 
 #endif

@@ -477,7 +477,7 @@ static void octet(sqlite3_context *ctx, int n, sqlite3_value **v)
 }
 
 /* A schema that calls what the library may lack, as OpenClaw's does. */
-static void schema_with_octet_length(void **state)
+static void schema_of_a_newer_library(void **state)
 {
     struct world *w = *state;
     sqlite3 *db = open_db(w, "a.sqlite");
@@ -485,17 +485,20 @@ static void schema_with_octet_length(void **state)
     sqlite3_create_function(db, "octet_length", 1,
                             SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, octet,
                             NULL, NULL);
-    sql(db, "CREATE TABLE t(v TEXT CHECK(octet_length(v) < 100));"
-            "INSERT INTO t VALUES('x')");
+    sql(db, "CREATE TABLE t(v TEXT CHECK(octet_length(v) < 100), j TEXT"
+            " CHECK(json_valid(j) AND json_type(j, '$.a') = 'integer'));"
+            "CREATE INDEX i ON t(j ->> '$.a');"
+            "INSERT INTO t VALUES('x', '{\"a\":7}')");
     sqlite3_close(db);
     w->rows[0] =
         (struct capture_rows){.at = "data/rows.jsonl",
                               .database = world_path(w, "a.sqlite"),
-                              .sql = "SELECT octet_length(v) AS l FROM t"};
+                              .sql = "SELECT octet_length(v) AS l,"
+                                     " json_extract(j, '$.a') AS a FROM t"};
     w->sections[0].row_count = 1;
     world_backup(w);
     assert_int_equal(w->r.problems_total, 0);
-    world_assert_text(w, "data/rows.jsonl", "{\"l\":1}\n");
+    world_assert_text(w, "data/rows.jsonl", "{\"l\":1,\"a\":7}\n");
     free((char *)w->rows[0].database);
 }
 
@@ -783,7 +786,7 @@ int main(void)
         T(time_is_limited),
         T(exclusive_wal_owner),
         T(hot_journal),
-        T(schema_with_octet_length),
+        T(schema_of_a_newer_library),
         T(schema_with_a_missing_module),
         T(cancelled_in_a_copy),
         T(no_room_for_a_copy),
