@@ -251,13 +251,25 @@ int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
                 struct error *e);
 int yaml_encode_key(struct doc *d, const struct doc_node *n, struct edit *ed,
                     struct error *e);
-int yaml_lay_out(struct render *r, uint32_t container, struct error *e);
 void yaml_flow_value(struct buf *b, const struct doc *w, uint32_t n);
-void yaml_flow_key(struct buf *b, const char *key, size_t len);
+void yaml_key(struct buf *b, const char *key, size_t len, bool flow);
+void yaml_scalar(struct buf *b, const struct doc_node *n, bool flow);
+/* Behind one `&anchor` or `!tag`. */
+size_t yaml_property_end(const struct doc *d, size_t off);
+size_t yaml_skip(const struct doc *d, size_t off); /* blanks, ends, comments */
+size_t yaml_skip_properties(const struct doc *d, size_t off, size_t end);
+
+/* --- yaml_plain.c ---------------------------------------------------------- */
+
 /* The type of a plain scalar in YAML 1.2; `old` also when 1.1 would not read
  * a string. */
 enum doc_type yaml_plain_type(const char *p, size_t len, bool *old);
-size_t yaml_skip(const struct doc *d, size_t off); /* blanks, ends, comments */
-size_t yaml_skip_properties(const struct doc *d, size_t off, size_t end);
+
+/* --- yaml_layout.c --------------------------------------------------------- */
+
+int yaml_insert(struct doc *d, struct edit *ed, struct doc **json,
+                struct error *e);
+int yaml_may_remove(struct doc *d, uint32_t id, struct error *e);
+int yaml_lay_out(struct render *r, uint32_t container, struct error *e);
 
 #endif

@@ -98,7 +98,7 @@ static void add_member(const struct flow *f, const struct edit *ed,
                        const char *indent, const char *unit, struct buf *b)
 {
     if (ed->key && f->yaml) {
-        yaml_flow_key(b, ed->key, strlen(ed->key));
+        yaml_key(b, ed->key, strlen(ed->key), true);
         buf_add_str(b, colon);
     } else if (ed->key) {
         json_key(b, ed->key, strlen(ed->key), key_style);

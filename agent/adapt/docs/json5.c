@@ -330,7 +330,7 @@ static int take_scalar(struct lexer *x, uint32_t id)
 {
     static const struct {
         const char *word;
-        enum doc_type type;
+        uint8_t type;
     } words[] = {{"true", DOC_BOOL}, {"false", DOC_BOOL}, {"null", DOC_NULL}};
     struct doc_node *n = &x->d->nodes[id];
     size_t from = x->pos;

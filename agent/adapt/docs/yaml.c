@@ -84,74 +84,6 @@ static int parser_failed(struct reader *r)
     return error_set(r->e, OCM_E_INVALID, "no valid YAML");
 }
 
-/* --- plain scalars --------------------------------------------------------- */
-
-static bool is_one_of(const char *p, size_t len, const char *const *words)
-{
-    for (; *words; words++) {
-        if (strlen(*words) == len && memcmp(*words, p, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Numbers of the core schema of YAML 1.2. */
-static bool is_number(const char *p, size_t len)
-{
-    static const char *const words[] = {
-        ".nan",  ".NaN",  ".NAN",  ".inf",  ".Inf",  ".INF", "+.inf",
-        "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", NULL};
-    size_t whole, i = 0, fraction = 0;
-
-    if (is_one_of(p, len, words))
-        return true;
-    if (len > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'o'))
-        return strspn(p + 2, p[1] == 'x' ? "0123456789abcdefABCDEF"
-                                         : "01234567") == len - 2;
-    i += p[0] == '-' || p[0] == '+';
-    whole = strspn(p + i, "0123456789");
-    i += whole;
-    if (p[i] == '.') {
-        fraction = strspn(p + i + 1, "0123456789");
-        i += 1 + fraction;
-    }
-    if (whole + fraction == 0)
-        return false;
-    if (p[i] == 'e' || p[i] == 'E') {
-        size_t n;
-
-        i++;
-        i += p[i] == '-' || p[i] == '+';
-        n = strspn(p + i, "0123456789");
-        if (n == 0)
-            return false;
-        i += n;
-    }
-    return i == len;
-}
-
-enum doc_type yaml_plain_type(const char *p, size_t len, bool *old)
-{
-    static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
-    static const char *const bools[] = {"true",  "True",  "TRUE", "false",
-                                        "False", "FALSE", NULL};
-    static const char *const olds[] = {
-        "y",  "Y",  "yes", "Yes", "YES", "n",   "N",  "no", "No", "NO",
-        "on", "On", "ON",  "off", "Off", "OFF", "<<", "=",  NULL};
-
-    *old = is_one_of(p, len, olds);
-    if (is_one_of(p, len, nulls))
-        return DOC_NULL;
-    if (is_one_of(p, len, bools))
-        return DOC_BOOL;
-    if (len && is_number(p, len))
-        return DOC_NUMBER;
-    /* 1_000, 1:30, 0b1, 2001-12-14 and the like */
-    *old = *old || (len && strchr("+-.0123456789", *p) &&
-                    strspn(p, "+-.:_0123456789abcdefxABCDEFTZtz ") == len);
-    return DOC_STRING;
-}
-
 static enum doc_type type_of_tag(const char *tag)
 {
     static const char core[] = "tag:yaml.org,2002:";
@@ -241,11 +173,17 @@ static bool is_key(const struct reader *r)
 static size_t trim_block(const struct doc *d, size_t start, size_t end)
 {
     size_t head = line_end(d, start), at = end, sign = start + 1;
+    size_t first = line_next(d, start), indent;
     bool keep;
 
     while (d->src[sign] >= '1' && d->src[sign] <= '9')
         sign++;
     keep = d->src[sign] == '+';
+    /* blanks beyond the indentation are text */
+    while (first < end && skip_blanks(d, first) == line_end(d, first))
+        first = line_next(d, first);
+    indent =
+        first < end && sign == start + 1 ? skip_blanks(d, first) - first : 0;
 
     if (at > start && d->src[at - 1] == '\n')
         at -= at > start + 1 && d->src[at - 2] == '\r' ? 2 : 1;
@@ -254,7 +192,7 @@ static size_t trim_block(const struct doc *d, size_t start, size_t end)
     while (at > head) {
         size_t line = line_start(d, at);
 
-        if (line <= head || skip_blanks(d, line) < at)
+        if (line <= head || skip_blanks(d, line) < at || at - line > indent)
             break;
         at = line - 1;
         if (at > head && d->src[at - 1] == '\r')
@@ -524,91 +462,6 @@ static int yaml_parse(struct doc *d, struct error *e)
     yaml_parser_delete(&r.parser);
     free(r.steps);
     return rc;
-}
-
-/* `? key`: parsed, its value editable, but left where it is. */
-static bool is_explicit(const struct doc *d, uint32_t n)
-{
-    size_t before;
-
-    if (n == NONE || d->nodes[n].key_start == NONE)
-        return false;
-    before = skip_blanks_back(d, d->nodes[n].from);
-    return before > d->body && d->src[before - 1] == '?';
-}
-
-/* A block scalar at the end of a file without a last line end: one more line
- * would give its text a newline. */
-static bool ends_in_block(const struct doc *d)
-{
-    uint8_t last = d->len ? d->src[d->len - 1] : '\n';
-
-    for (size_t i = 0; i < d->count && last != '\n'; i++) {
-        const struct doc_node *n = &d->nodes[i];
-
-        if ((n->style == STYLE_LITERAL || n->style == STYLE_FOLDED) &&
-            n->end == d->len)
-            return true;
-    }
-    return false;
-}
-
-static int yaml_insert(struct doc *d, struct edit *ed, struct doc **json,
-                       struct error *e)
-{
-    const struct doc_node *n = &d->nodes[ed->node];
-
-    if (n->style != STYLE_BLOCK && n->style != STYLE_FLOW)
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "a YAML stream takes no new documents");
-    if (n->style == STYLE_FLOW && d->src[n->start] != '{' &&
-        d->src[n->start] != '[')
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "line %u: a pair without braces takes no new member",
-                         n->line);
-    if (is_explicit(d, n->first) || is_explicit(d, n->last))
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "line %u: no new members beside a key with '?'",
-                         n->line);
-    if (n->style == STYLE_BLOCK && ends_in_block(d))
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "the file ends in a text without a line end");
-    ed->want = *json;
-    *json = NULL;
-    return 0;
-}
-
-static bool is_below(const struct doc *d, uint32_t n, uint32_t top)
-{
-    while (n != NONE && n != top)
-        n = d->nodes[n].parent;
-    return n == top;
-}
-
-static int yaml_may_remove(struct doc *d, uint32_t id, struct error *e)
-{
-    const struct doc_node *up = &d->nodes[d->nodes[id].parent];
-
-    if (up->style != STYLE_BLOCK && up->style != STYLE_FLOW)
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "a document of a YAML stream stays as it is");
-    if (up->style == STYLE_FLOW && d->src[up->start] != '{' &&
-        d->src[up->start] != '[')
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "line %u: a pair without braces stays as it is",
-                         up->line);
-    if (is_explicit(d, id))
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "line %u: a key with '?' stays where it is",
-                         d->nodes[id].line);
-    for (uint32_t n = 0; n < d->count; n++) {
-        if (d->nodes[n].target != NONE && is_below(d, d->nodes[n].target, id) &&
-            !is_below(d, n, id) && !doc_is_gone(d, n))
-            return error_set(e, OCM_E_INVALID,
-                             "line %u: an alias in line %u needs this",
-                             d->nodes[id].line, d->nodes[n].line);
-    }
-    return 0;
 }
 
 const struct doc_ops yaml_ops = {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* YAML as text: scalars in the style they had, members put into and taken out
- * of block containers (flow ones: flow.c). */
+/* YAML as text: scalars in the style they had, new values in flow style. */
 #include "agent/adapt/docs/doc_internal.h"
 
 #include <stdlib.h>
@@ -32,7 +31,7 @@ static bool is_letter(uint8_t c)
 }
 
 /* Behind one `&anchor` or `!tag`. */
-static size_t property_end(const struct doc *d, size_t off)
+size_t yaml_property_end(const struct doc *d, size_t off)
 {
     if (d->src[off] == '!' && d->src[off + 1] == '<') {
         while (off < d->len && d->src[off] != '>')
@@ -56,7 +55,7 @@ static size_t property_end(const struct doc *d, size_t off)
 size_t yaml_skip_properties(const struct doc *d, size_t off, size_t end)
 {
     while (off < end && (d->src[off] == '&' || d->src[off] == '!'))
-        off = yaml_skip(d, property_end(d, off));
+        off = yaml_skip(d, yaml_property_end(d, off));
     return off < end ? off : end;
 }
 
@@ -213,7 +212,8 @@ static int begin_empty(const struct doc *d, const struct doc_node *n,
     bool has_place;
 
     if (n->key_start != NONE)
-        has_place = memchr(d->src + n->key_end, ':', n->start - n->key_end);
+        has_place = yaml_skip(d, n->key_end) < n->start &&
+                    d->src[yaml_skip(d, n->key_end)] == ':';
     else
         has_place =
             n->from < n->start || (n->parent != NONE && n->start > d->body &&
@@ -227,12 +227,32 @@ static int begin_empty(const struct doc *d, const struct doc_node *n,
     return 0;
 }
 
-int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
-                struct error *e)
+static void put_value(const struct doc *d, const struct doc_node *n,
+                      struct edit *ed)
 {
     enum style style = (enum style)n->style;
     bool flow = in_flow(d, n);
-    int rc;
+
+    if (ed->type != DOC_STRING) {
+        buf_add(&ed->bytes, ed->text, ed->len);
+        return;
+    }
+    if (style == STYLE_LITERAL || style == STYLE_FOLDED) {
+        if (put_literal(d, n, ed->text, ed->len, &ed->bytes))
+            return;
+        style = STYLE_DOUBLE;
+    }
+    if (style == STYLE_EMPTY || n->alias)
+        style = STYLE_BARE;
+    if (style == STYLE_BARE && !is_plain(ed->text, ed->len, flow))
+        style = usual_quote(d);
+    put_scalar(&ed->bytes, style, ed->text, ed->len, flow);
+}
+
+int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
+                struct error *e)
+{
+    int rc = 0;
 
     ed->start = n->start;
     ed->end = n->end;
@@ -244,27 +264,16 @@ int yaml_encode(struct doc *d, const struct doc_node *n, struct edit *ed,
     if (n->tagged && ed->type != (enum doc_type)n->type)
         return error_set(e, OCM_E_UNSUPPORTED,
                          "line %u: the value's tag says another type", n->line);
-    if (n->style == STYLE_EMPTY && !n->alias) {
+    /* neighbours that only the old spelling could bear: `&x:v`, `"v"#` */
+    if (n->style == STYLE_EMPTY && !n->alias)
         rc = begin_empty(d, n, &ed->bytes, e);
-        if (rc != 0)
-            return rc;
-    } else if (n->start > d->body && is_letter(d->src[n->start - 1])) {
-        buf_add_byte(&ed->bytes, ' '); /* `&x:v` is an anchor and a text */
-    }
-    if (ed->type != DOC_STRING) {
-        buf_add(&ed->bytes, ed->text, ed->len);
-        return 0;
-    }
-    if (style == STYLE_LITERAL || style == STYLE_FOLDED) {
-        if (put_literal(d, n, ed->text, ed->len, &ed->bytes))
-            return 0;
-        style = STYLE_DOUBLE;
-    }
-    if (style == STYLE_EMPTY || n->alias)
-        style = STYLE_BARE;
-    if (style == STYLE_BARE && !is_plain(ed->text, ed->len, flow))
-        style = usual_quote(d);
-    put_scalar(&ed->bytes, style, ed->text, ed->len, flow);
+    else if (n->start > d->body && is_letter(d->src[n->start - 1]))
+        buf_add_byte(&ed->bytes, ' ');
+    if (rc != 0)
+        return rc;
+    put_value(d, n, ed);
+    if (n->end < d->len && !strchr(" \t\r\n,]}", d->src[n->end]))
+        buf_add_byte(&ed->bytes, ' ');
     return 0;
 }
 
@@ -279,6 +288,8 @@ int yaml_encode_key(struct doc *d, const struct doc_node *n, struct edit *ed,
     if (len > PLAIN_KEY_MAX / 4 || ed->start == ed->end)
         return error_set(e, OCM_E_UNSUPPORTED, "line %u: no place for this key",
                          n->line);
+    if (ed->start > d->body && is_letter(d->src[ed->start - 1]))
+        buf_add_byte(&ed->bytes, ' ');
     put_scalar(&ed->bytes,
                style == STYLE_SINGLE || style == STYLE_DOUBLE ? style
                                                               : STYLE_BARE,
@@ -288,12 +299,12 @@ int yaml_encode_key(struct doc *d, const struct doc_node *n, struct edit *ed,
 
 /* --- new values ------------------------------------------------------------ */
 
-void yaml_flow_key(struct buf *b, const char *key, size_t len)
+void yaml_key(struct buf *b, const char *key, size_t len, bool flow)
 {
-    put_scalar(b, STYLE_BARE, key, len, true);
+    put_scalar(b, STYLE_BARE, key, len, flow);
 }
 
-static void put_json_scalar(struct buf *b, const struct doc_node *n, bool flow)
+void yaml_scalar(struct buf *b, const struct doc_node *n, bool flow)
 {
     if (n->type == DOC_STRING)
         put_scalar(b, STYLE_BARE, n->text, n->len, flow);
@@ -307,7 +318,7 @@ void yaml_flow_value(struct buf *b, const struct doc *w, uint32_t id)
     bool object = n->type == DOC_OBJECT;
 
     if (!object && n->type != DOC_ARRAY) {
-        put_json_scalar(b, n, true);
+        yaml_scalar(b, n, true);
         return;
     }
     buf_add_byte(b, object ? '{' : '[');
@@ -315,184 +326,10 @@ void yaml_flow_value(struct buf *b, const struct doc *w, uint32_t id)
         if (c != n->first)
             buf_add_str(b, ", ");
         if (object) {
-            yaml_flow_key(b, w->nodes[c].key, w->nodes[c].key_len);
+            yaml_key(b, w->nodes[c].key, w->nodes[c].key_len, true);
             buf_add_str(b, ": ");
         }
         yaml_flow_value(b, w, c);
     }
     buf_add_byte(b, object ? '}' : ']');
-}
-
-static void put_spaces(struct buf *b, size_t count)
-{
-    for (; count > 0; count--)
-        buf_add_byte(b, ' ');
-}
-
-/* A value behind `key:` or `-` of a line indented by `indent`. */
-static void put_block(struct buf *b, const struct doc *d, const struct doc *w,
-                      uint32_t id, size_t indent)
-{
-    const struct doc_node *n = &w->nodes[id];
-    const char *unit = indent_unit(d);
-    size_t step = *unit == '\t' ? 2 : strlen(unit);
-
-    /* what stands in a list stays on its line */
-    if (n->first == NONE ||
-        (n->parent != NONE && w->nodes[n->parent].type == DOC_ARRAY)) {
-        buf_add_byte(b, ' ');
-        if (n->type == DOC_OBJECT || n->type == DOC_ARRAY)
-            yaml_flow_value(b, w, id);
-        else
-            put_json_scalar(b, n, false);
-        return;
-    }
-    for (uint32_t c = n->first; c != NONE; c = w->nodes[c].next) {
-        buf_add_str(b, d->eol);
-        put_spaces(b, indent + step);
-        if (n->type == DOC_OBJECT) {
-            put_scalar(b, STYLE_BARE, w->nodes[c].key, w->nodes[c].key_len,
-                       false);
-            buf_add_byte(b, ':');
-        } else {
-            buf_add_byte(b, '-');
-        }
-        put_block(b, d, w, c, indent + step);
-    }
-}
-
-/* --- layout of block containers --------------------------------------------- */
-
-/* Where a member begins: its key, or the dash of an item, which stands
- * behind the item before (`prev`, NONE for the first). */
-static size_t member_from(const struct doc *d, uint32_t c, uint32_t prev)
-{
-    const struct doc_node *up = &d->nodes[d->nodes[c].parent];
-
-    if (up->type == DOC_OBJECT)
-        return d->nodes[c].from;
-    return prev == NONE ? up->start : yaml_skip(d, d->nodes[prev].end);
-}
-
-static uint32_t child_before(const struct doc *d, uint32_t c)
-{
-    uint32_t prev = NONE, i = d->nodes[d->nodes[c].parent].first;
-
-    for (; i != c; i = d->nodes[i].next)
-        prev = i;
-    return prev;
-}
-
-static size_t column_of(const struct doc *d, size_t off)
-{
-    size_t column = 0;
-
-    for (size_t i = line_start(d, off); i < off; i++)
-        column += (d->src[i] & 0xc0) != 0x80;
-    return column;
-}
-
-static void add_member(struct buf *b, const struct doc *d,
-                       const struct edit *ed, size_t column)
-{
-    if (ed->key) {
-        put_scalar(b, STYLE_BARE, ed->key, strlen(ed->key), false);
-        buf_add_byte(b, ':');
-        put_block(b, d, ed->want, 0, column);
-        return;
-    }
-    buf_add_str(b, "- ");
-    yaml_flow_value(b, ed->want, 0);
-}
-
-/* All members gone, none new: {} or [] in their place, beside the key where
- * there is one. */
-static void collapse(struct render *r, uint32_t container)
-{
-    const struct doc *d = r->d;
-    const struct doc_node *n = &d->nodes[container];
-    const char *empty = n->type == DOC_OBJECT ? "{}" : "[]";
-    size_t first = member_from(d, n->first, NONE), head, next;
-
-    if (n->key_start == NONE || !is_first_on_line(d, first)) {
-        patch_add(r, first, n->end, empty, 2);
-        return;
-    }
-    head = yaml_skip(d, n->key_end) + 1;
-    for (;;) {
-        next = yaml_skip(d, head);
-        if (d->src[next] != '&' && d->src[next] != '!')
-            break;
-        head = property_end(d, next);
-    }
-    patch_add(r, head, head, n->type == DOC_OBJECT ? " {}" : " []", 3);
-    patch_add(r, line_start(d, first), line_next(d, n->end), NULL, 0);
-}
-
-/* Members that go, all but `slot`. The first one may stand behind a dash on
- * the line: what follows moves up to its place. */
-static void remove_members(struct render *r, uint32_t container, uint32_t slot)
-{
-    const struct doc *d = r->d;
-    uint32_t c = d->nodes[container].first, prev = NONE;
-    size_t from = member_from(d, c, NONE);
-
-    if (d->nodes[c].gone && c != slot && !is_first_on_line(d, from)) {
-        for (; d->nodes[c].gone && c != slot; c = d->nodes[c].next)
-            prev = c;
-        patch_add(r, from, member_from(d, c, prev), NULL, 0);
-    }
-    for (; c != NONE; prev = c, c = d->nodes[c].next) {
-        if (!d->nodes[c].gone || c == slot)
-            continue;
-        from = member_from(d, c, prev);
-        patch_add(r, line_start(d, from), line_next(d, d->nodes[c].end), NULL,
-                  0);
-    }
-}
-
-static void lay_out_block(struct render *r, uint32_t container)
-{
-    struct doc *d = r->d;
-    const struct doc_node *n = &d->nodes[container];
-    uint32_t like = NONE, slot = NONE;
-    struct edit *ed;
-    struct buf b = {0};
-    size_t i = 0, column = column_of(d, member_from(d, n->first, NONE));
-
-    for (uint32_t c = n->first; c != NONE; c = d->nodes[c].next)
-        like = d->nodes[c].gone ? like : c;
-    ed = next_insert(d, container, &i);
-    if (like == NONE && !ed) {
-        collapse(r, container);
-        return;
-    }
-    if (like == NONE)
-        like = slot = n->last;
-    remove_members(r, container, slot);
-    if (slot != NONE) {
-        add_member(&b, d, ed, column);
-        patch_take(r, member_from(d, slot, child_before(d, slot)),
-                   d->nodes[slot].end, &b);
-        ed = next_insert(d, container, &i);
-    }
-    for (; ed; ed = next_insert(d, container, &i)) {
-        if (b.len)
-            buf_add_str(&b, d->eol);
-        put_spaces(&b, column);
-        add_member(&b, d, ed, column);
-    }
-    if (b.len)
-        lines_put(r, d->nodes[like].end, &b);
-}
-
-int yaml_lay_out(struct render *r, uint32_t container, struct error *e)
-{
-    const struct doc_node *n = &r->d->nodes[container];
-
-    if (n->style == STYLE_FLOW)
-        return flow_lay_out(r, container, true);
-    (void)e;
-    lay_out_block(r, container);
-    return 0;
 }

@@ -7,6 +7,8 @@
 #include "agent/adapt/docs/doc.h"
 #include "common/base/mem.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char source[] = "{a: {'b.c': [1, {d: 2}], '*': 3}, '': 4}";

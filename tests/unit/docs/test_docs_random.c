@@ -13,7 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/mem.h"
 
-#define DOCUMENTS 300
+#define DOCUMENTS 150
 
 static uint32_t seed;
 
@@ -266,9 +266,9 @@ static int take_nth(void *arg, struct doc *d, const struct doc_value *v)
 static void edit_one(struct doc *d, const char *path)
 {
     static const char *const raws[] = {"7", "-1.5", "true", "null"};
-    static const char *const inserts[] = {"\"text: x\"", "3", "{}", "[]",
-                                          "{\"a\": [1, {\"b\": \"yes\"}], "
-                                          "\"c d\": null}"};
+    static const char *const inserts[] = {
+        "\"text: x\"", "3", "{}", "[]",
+        "{\"a\": [1, {\"b\": \"yes\"}], \"c d\": null}"};
     struct doc_value v;
     const char *text = any_text();
     char *key = mem_printf("%s_%u", pick(words, ARRAY_LEN(words)), roll(99));
