@@ -195,18 +195,49 @@ static void copy_keys(json_t *params, const json_t *body,
     }
 }
 
+/* The newest backup of a node that was made for its own sake: one that was
+ * taken before a change is gone back to only by name. */
+static int newest_snapshot(struct request *rq, const struct node *n,
+                           struct id *out, struct error *e)
+{
+    struct snapshot *all;
+    size_t count;
+    bool found = false;
+    int rc = repo_snapshots(request_controller(rq)->repo, &all, &count, e);
+
+    if (rc < 0 && rc != OCM_E_PARTIAL)
+        return rc;
+    for (size_t i = count; i > 0 && !found; i--) {
+        const char *id = snapshot_tag(&all[i - 1], "node");
+
+        found = id && strcmp(id, n->id) == 0 &&
+                !shape_has_tag(&all[i - 1], "safety");
+        if (found)
+            *out = all[i - 1].id;
+    }
+    snapshots_free(all, count);
+    return found ? 0
+                 : error_set(e, OCM_E_NOTFOUND, "there is no backup of '%s'",
+                             n->name);
+}
+
+/* What a plan starts from, as a full id. Without a word a restore goes back
+ * to the newest backup; a clone and a move take a fresh one in their job. */
 static int plan_snapshot(struct request *rq, const struct node *source,
-                         json_t *params, struct error *e)
+                         bool restore, json_t *params, struct error *e)
 {
     const char *ref = NULL;
     struct snapshot s = {0};
     char hex[ID_HEX_LEN + 1];
     int rc = request_body_text(rq, "snapshot", ID_HEX_LEN, &ref, e);
 
-    if (rc < 0 || !ref)
+    if (rc < 0 || (!ref && !restore))
         return rc;
-    rc = repo_snapshot_find(request_controller(rq)->repo, source->id, ref, &s,
-                            e);
+    if (ref)
+        rc = repo_snapshot_find(request_controller(rq)->repo, source->id, ref,
+                                &s, e);
+    else
+        rc = newest_snapshot(rq, source, &s.id, e);
     if (rc < 0)
         return rc;
     id_hex(&s.id, hex);
@@ -262,7 +293,7 @@ int post_plans(struct request *rq, struct error *e)
     params = json_pack("{s:s,s:s,s:s,s:s}", "source", from.name, "target",
                        to.name, "source_id", from.id, "target_id", to.id);
     copy_keys(params, body, keys);
-    rc = plan_snapshot(rq, &from, params, e);
+    rc = plan_snapshot(rq, &from, strcmp(intention, "restore") == 0, params, e);
     if (rc < 0) {
         json_decref(params);
         return rc;

@@ -394,7 +394,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn,
     *socket_context = peer;
 }
 
-static void on_library_log(void *cls, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void
+on_library_log(void *cls, const char *fmt, va_list ap)
 {
     char line[512];
 

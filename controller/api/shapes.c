@@ -98,7 +98,7 @@ json_t *shape_job(const struct job_row *j, bool full)
     return v;
 }
 
-static bool has_tag(const struct snapshot *s, const char *tag)
+bool shape_has_tag(const struct snapshot *s, const char *tag)
 {
     for (size_t i = 0; i < s->tag_count; i++) {
         if (strcmp(s->tags[i], tag) == 0)
@@ -127,8 +127,8 @@ json_t *shape_snapshot(const struct snapshot *s)
     json_object_set_new(v, "job", text_or_null(snapshot_tag(s, "job")));
     json_object_set_new(
         v, "state",
-        json_string(has_tag(s, "partial") ? "partial" : "complete"));
-    json_object_set_new(v, "safety", json_boolean(has_tag(s, "safety")));
+        json_string(shape_has_tag(s, "partial") ? "partial" : "complete"));
+    json_object_set_new(v, "safety", json_boolean(shape_has_tag(s, "safety")));
     json_object_set_new(v, "tags", tags);
     json_object_set_new(v, "program", text_or_null(s->program_version));
     return v;

@@ -18,6 +18,7 @@ json_t *shape_bytes(const char *s, size_t len);
 json_t *shape_node(struct controller *c, const struct node *n);
 /* With params and result when `full`. */
 json_t *shape_job(const struct job_row *j, bool full);
+bool shape_has_tag(const struct snapshot *s, const char *tag);
 json_t *shape_snapshot(const struct snapshot *s);
 /* An entry of a tree; `path` is where it stands in the snapshot. */
 json_t *shape_entry(const char *path, const struct tree_node *n);

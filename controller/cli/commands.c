@@ -203,7 +203,7 @@ const struct command command_table[] = {
      {{"clone", 0, NULL, "the source goes on", false, NULL},
       {"move", 0, NULL, "the target takes over", false, NULL},
       {"intention", 0, "clone|move", "the same as a word", false, "clone move"},
-      {"snapshot", 's', "ID", "this backup of the source (the latest)", false,
+      {"snapshot", 's', "ID", "this backup of the source (a fresh one)", false,
        "snapshot"},
       ONLY,
       NO_DATA,

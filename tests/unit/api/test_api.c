@@ -468,6 +468,11 @@ static void a_plan_is_agreed_to_by_name(void **state)
     assert_int_equal(r.status, 400);
     reply_free(&r);
 
+    r = http(f, "POST", V1 "/plans",
+             "{\"source\":\"a\",\"target\":\"a\",\"intention\":\"restore\"}");
+    assert_int_equal(r.status, 404); /* no backup to go back to */
+    reply_free(&r);
+
     assert_int_equal(
         catalog_plan_put(f->c.catalog, "p1",
                          "{\"target\":\"b\",\"intention\":\"clone\"}",

@@ -286,6 +286,30 @@ static void an_export_is_an_archive(void **state)
     free(path);
 }
 
+static void a_restore_goes_back_to_the_newest(void **state)
+{
+    struct group *g = *state;
+    struct job_row row;
+    char end[16], newest[80];
+    struct reply r = http(g->f, "GET", V1 "/snapshots?limit=1", NULL);
+
+    snprintf(
+        newest, sizeof(newest), "%s",
+        text_at(json_array_get(json_object_get(r.json, "snapshots"), 0), "id"));
+    reply_free(&r);
+    r = http(g->f, "POST", V1 "/plans",
+             "{\"source\":\"web-1\",\"target\":\"web-1\","
+             "\"intention\":\"restore\"}");
+    assert_int_equal(r.status, 202);
+    wait_job(g->f, text_at(r.json, "job"), end);
+    assert_int_equal(
+        catalog_job_get(g->f->c.catalog, text_at(r.json, "job"), &row, NULL),
+        0);
+    assert_non_null(strstr(row.params, newest));
+    job_row_fini(&row);
+    reply_free(&r);
+}
+
 static void a_bad_upload_fails_as_a_job(void **state)
 {
     struct group *g = *state;
@@ -347,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_reader_may_go_away),
         cmocka_unit_test(differences_hold_no_secret),
         cmocka_unit_test(an_export_is_an_archive),
+        cmocka_unit_test(a_restore_goes_back_to_the_newest),
         cmocka_unit_test(a_bad_upload_fails_as_a_job),
         cmocka_unit_test(a_cut_upload_leaves_nothing),
     };
