@@ -318,7 +318,8 @@ static void what_comes_back_is_not_stopped(void **state)
              "#!/bin/sh\ntouch @HOME@/watching\n"
              "while [ -e %s/tmp/openclaw-%u/gateway.state.lock ]; do"
              " sleep 0.02; done\n"
-             "exec %s --state %s --port %d\n",
+             /* the first one may hold the port for a moment yet */
+             "until %s --state %s --port %d; do sleep 0.02; done\n",
              node.state, (unsigned)getuid(), FAKE_GATEWAY, node.state, port);
     write_script("supervisor", script);
     start(false);
