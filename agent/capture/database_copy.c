@@ -423,8 +423,16 @@ int database_open_copy(const char *copy, sqlite3 **out, struct error *e)
     return 0;
 }
 
-/* A schema that this SQLite cannot judge (a module or function it lacks) is
- * no damage: the copy is by pages and whole; it is only left unchecked. */
+/* A schema that this SQLite cannot judge (a module or function it lacks, or
+ * does not call harmless) is no damage: the copy is by pages and whole; it is
+ * only left unchecked. */
+static bool is_beyond_us(sqlite3 *db, int rc)
+{
+    return rc == SQLITE_ERROR ||
+           (rc == SQLITE_CORRUPT &&
+            strstr(sqlite3_errmsg(db), "unsafe use of") != NULL);
+}
+
 static int check_copy(struct job *j, struct error *e)
 {
     sqlite3 *db = NULL;
@@ -447,7 +455,7 @@ static int check_copy(struct job *j, struct error *e)
     } else if (rc == SQLITE_INTERRUPT) {
         rc = look_at_limits(j, e);
         rc = rc < 0 ? rc : error_set(e, OCM_E_FAILED, "check interrupted");
-    } else if (rc == SQLITE_ERROR) {
+    } else if (is_beyond_us(db, rc)) {
         log_warn("database=%s copied, but not checked: %s", j->live,
                  sqlite3_errmsg(db));
         rc = 0;
