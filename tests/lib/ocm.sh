@@ -121,3 +121,61 @@ listing() {
    getfattr -R -h -d -m '^user\.' . 2>/dev/null | sort)
 }
 same_tree() { diff <(listing "$1") <(listing "$2"); }
+
+# ---- nodes, backups and what is compared ----
+
+# node NAME STATE HOME [sample-node's options...]: a sample node, its agent joined and connected; port in $port
+node() {
+  local name=$1 state=$2 home=$3; shift 3
+  port=$(free_ports 1)
+  "$top/deploy/sample-node" "$state" "$home" "$port" "$@"
+  agent_conf "$name" "$home" "state_dir = $state"
+  join_agent "$name"
+  start_agent "$name"
+}
+
+# expect CODE COMMAND...: runs it, output in $T/out; any other exit code is a failure
+expect() {
+  local want=$1 got=0; shift
+  "$@" >"$T/out" 2>&1 </dev/null || got=$?
+  [[ $got == "$want" ]] || { cat "$T/out"; die "exit $got instead of $want: $*"; }
+}
+has() { grep -qE -- "$1" "${2:-$T/out}" || { cat "${2:-$T/out}"; die "not found: $1"; }; }
+hasnt() { if grep -nE -- "$1" "${2:-$T/out}"; then die "found: $1"; fi; }
+
+# settle DIR: until all in it is old enough to be trusted by size and times alone
+settle() {
+  local newest
+  newest=$(find "$1" -printf '%C@\n' | sort -n | tail -1)
+  wait_for 10 python3 -c "import sys,time; sys.exit(time.time() < $newest + 2.5)"
+}
+
+newest() { ctl --json list "$1" | jq -r '.snapshots[0].id'; } # of a node
+
+# result NODE...: backs it up, the job's result on standard output
+result() { ctl --json backup "$@" | jq -c '.jobs[0].result'; }
+
+# assemble RESTORED OUT: what restic restored, put back to where it came from, below OUT
+assemble() {
+  local at path
+  mkdir -p "$2"
+  jq -r '.sections[].roots[] | .at + "\t" + .path' "$1/meta.json" >"$T/roots"
+  while IFS=$'\t' read -r at path; do
+    [[ -e $1/$at ]] || continue
+    if [[ -d $1/$at ]]; then mkdir -p "$2$path"; cp -a "$1/$at/." "$2$path/"; else mkdir -p "$(dirname "$2$path")"; cp -a "$1/$at" "$2$path"; fi
+    rm -rf "$2$path/rows"
+  done <"$T/roots"
+}
+
+# state_of DIR: what a backup of a state folder must hold. What OpenClaw rebuilds is left out, a database
+# counts by its content; of folders that lost a part by that, the time still counts
+state_of() {
+  (cd "$1"
+   find . -mindepth 1 \( -path ./cache -o -path ./tmp -o -name '*.sqlite-wal' -o -name '*.sqlite-shm' \) -prune -o \
+     ! -name '*.sqlite' -printf '%P|%y|%m|%T@|%l|%U:%G\n' | sort
+   find . -type f ! -path './cache/*' ! -path './tmp/*' ! -name '*.sqlite*' -print0 | sort -z | xargs -0 -r sha256sum
+   find . -type f -links +1 -printf '%i %P\n' | sort | awk '{ if ($1 != i) { printf "\n"; i = $1 } $1 = ""; printf "%s ", $0 }' | sort
+   getfattr -R -h -d -m '^user\.' . 2>/dev/null | awk 'BEGIN { RS = ""; ORS = "\n\n" } 1' | sed '/^$/d'
+   find . -name '*.sqlite' -printf '%P %m\n' -exec sqlite3 -readonly {} 'PRAGMA user_version; PRAGMA integrity_check;' .dump \;)
+}
+same_state() { diff <(state_of "$1") <(state_of "$2"); }
