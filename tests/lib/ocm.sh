@@ -176,6 +176,17 @@ state_of() {
    find . -type f ! -path './cache/*' ! -path './tmp/*' ! -name '*.sqlite*' -print0 | sort -z | xargs -0 -r sha256sum
    find . -type f -links +1 -printf '%i %P\n' | sort | awk '{ if ($1 != i) { printf "\n"; i = $1 } $1 = ""; printf "%s ", $0 }' | sort
    getfattr -R -h -d -m '^user\.' . 2>/dev/null | awk 'BEGIN { RS = ""; ORS = "\n\n" } 1' | sed '/^$/d'
-   find . -name '*.sqlite' -printf '%P %m\n' -exec sqlite3 -readonly {} 'PRAGMA user_version; PRAGMA integrity_check;' .dump \;)
+   while read -r db; do
+     stat -c '%n %a' "$db"
+     ask "$db" 'PRAGMA user_version; PRAGMA integrity_check;'
+     ask "$db" .dump
+   done < <(find . -name '*.sqlite' | sort))
+}
+# ask DATABASE SQL: asks a copy: to open a database is to change its folder
+ask() {
+  local f d
+  d=$(mktemp -d "$T/ask.XXXXXX")
+  for f in "$1" "$1-wal"; do if [[ -e $f ]]; then cp "$f" "$d/"; fi; done
+  sqlite3 "$d/${1##*/}" "$2"
 }
 same_state() { diff <(state_of "$1") <(state_of "$2"); }
