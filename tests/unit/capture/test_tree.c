@@ -191,7 +191,7 @@ static void too_deep_is_a_problem(void **state)
     struct world *w = *state;
     int fd = open(w->src, O_RDONLY | O_DIRECTORY), next;
 
-    for (int i = 0; i < 520; i++) {
+    for (int i = 0; i < 511; i++) { /* as deep as teardown reaches */
         assert_int_equal(mkdirat(fd, "d", 0700), 0);
         next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
         close(fd);
