@@ -178,6 +178,11 @@ static json_t *give_out(const struct lines *a, const struct lines *b,
     return out;
 }
 
+static const struct line *behind(const struct lines *l, size_t head)
+{
+    return l->count > 0 ? l->items + head : NULL;
+}
+
 json_t *diff_text(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     struct lines la = {0}, lb = {0};
@@ -195,8 +200,8 @@ json_t *diff_text(const char *a, size_t a_len, const char *b, size_t b_len)
     while (tail < la.count - head && tail < lb.count - head &&
            same(&la.items[la.count - 1 - tail], &lb.items[lb.count - 1 - tail]))
         tail++;
-    if (!myers(la.items + head, (int)(la.count - head - tail), lb.items + head,
-               (int)(lb.count - head - tail), &back))
+    if (!myers(behind(&la, head), (int)(la.count - head - tail),
+               behind(&lb, head), (int)(lb.count - head - tail), &back))
         goto out;
     for (size_t i = 0; i < head; i++)
         buf_add_byte(&script, '=');

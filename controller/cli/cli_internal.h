@@ -123,6 +123,8 @@ void complain(struct cli *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* A document on stdout (--json). Returns CLI_EXIT_OK. */
 int give_json(struct cli *c, const json_t *doc);
+/* A job's end as such a document. */
+void give_job(struct cli *c, const json_t *job);
 /* What an API error means for us; the message is told. */
 int fail_with(struct cli *c, const char *code, const char *text);
 int exit_of_code(const char *code);

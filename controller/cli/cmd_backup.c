@@ -179,6 +179,8 @@ int cmd_list(struct cli *c)
         give_json(c, doc);
     } else {
         snapshot_table(c, json_object_get(doc, "snapshots"));
+        if (json_array_size(json_object_get(doc, "snapshots")) == 0)
+            say(c, "No backup yet. To make one: ocmctl backup NODE");
         if (*text_of(doc, "warning"))
             complain(c, "%s", text_of(doc, "warning"));
     }

@@ -205,7 +205,7 @@ static int wait_for_import(struct cli *c, const json_t *doc)
         return code;
     r = json_object_get(job, "result");
     if (c->json) {
-        give_json(c, job);
+        give_job(c, job);
     } else if (json_is_object(r)) {
         json_array_foreach(json_object_get(r, "warnings"), i, w)
         {

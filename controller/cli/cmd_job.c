@@ -136,7 +136,7 @@ int cmd_job_watch(struct cli *c)
         return code;
     r = json_object_get(job, "result");
     if (c->json) {
-        give_json(c, job);
+        give_job(c, job);
     } else {
         if (strcmp(text_of(job, "kind"), "backup") == 0 && json_is_object(r))
             backup_show(c, r);

@@ -93,7 +93,7 @@ static json_t *make_plan(struct cli *c, const struct change *ch, int *code)
     if (job && strcmp(text_of(job, "state"), "done") != 0) {
         *code = exit_of_job(c, job);
         if (c->json)
-            give_json(c, job);
+            give_job(c, job);
         json_decref(job);
         job = NULL;
     }
@@ -173,7 +173,7 @@ static int apply(struct cli *c, const struct change *ch, const char *plan)
     if (!job)
         return code;
     if (c->json)
-        give_json(c, job);
+        give_job(c, job);
     else if (json_is_object(json_object_get(job, "result")))
         show_applied(c, job);
     code = exit_of_job(c, job);
@@ -196,7 +196,7 @@ static int plan_and_apply(struct cli *c, const struct change *ch)
         plan_show(c, plan);
     if (arg_flag(c, "plan")) {
         if (c->json)
-            give_json(c, job);
+            give_job(c, job);
         else if (blocking == 0)
             say(c, "To apply exactly this plan: ocmctl %s%s%s %s --apply %s",
                 c->command->name, c->arg_count > 1 ? " " : "",
@@ -205,7 +205,7 @@ static int plan_and_apply(struct cli *c, const struct change *ch)
     } else if (blocking > 0) {
         complain(c, "%zu warnings stop this plan: nothing was done", blocking);
         if (c->json)
-            give_json(c, job);
+            give_job(c, job);
         code = CLI_EXIT_FAILED;
     } else {
         fflush(c->io->out);

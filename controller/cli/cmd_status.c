@@ -96,7 +96,7 @@ int cmd_verify(struct cli *c)
     } else {
         code = watch_job(c, text_of(doc, "job"), "verify", &job);
         if (job && c->json)
-            give_json(c, job);
+            give_job(c, job);
         if (job)
             code = show_verified(c, job);
     }

@@ -64,6 +64,14 @@ int give_json(struct cli *c, const json_t *doc)
     return CLI_EXIT_OK;
 }
 
+void give_job(struct cli *c, const json_t *job)
+{
+    json_t *doc = json_pack("{s:i,s:O}", "schemaVersion", 1, "job", job);
+
+    give_json(c, doc);
+    json_decref(doc);
+}
+
 static const struct {
     const char *code;
     int exit_code;

@@ -165,9 +165,13 @@ int exit_of_job(struct cli *c, const json_t *job)
         complain(c, "job %s was cancelled", text_of(job, "id"));
         return CLI_EXIT_FAILED;
     }
-    if (*text_of(error, "text"))
-        complain(c, "%s%s%s", text_of(job, "node"),
-                 *text_of(job, "node") ? ": " : "", text_of(error, "text"));
+    if (*text_of(error, "text")) {
+        const char *node = text_of(job, "node");
+        const char *text = text_of(error, "text");
+        bool named = !*node || strncmp(text, node, strlen(node)) == 0;
+
+        complain(c, "%s%s%s", named ? "" : node, named ? "" : ": ", text);
+    }
     if (strcmp(state, "partial") == 0)
         return CLI_EXIT_PARTIAL;
     code = exit_of_code(text_of(error, "code"));

@@ -294,7 +294,7 @@ static void a_failed_job_fails_by_its_code(void **state)
     fake_api_start(&f, script, ARRAY_LEN(script));
     r = run(&f, "backup web --json", NULL, false);
     assert_int_equal(r.code, CLI_EXIT_OFFLINE);
-    has(r.err, "web: web is away");
+    has(r.err, "ocmctl: web is away"); /* named once */
     has(r.out, "\"jobs\": [");
     run_free(&r);
     fake_api_stop(&f);
