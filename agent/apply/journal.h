@@ -12,6 +12,7 @@
  *   op         one entry to be replaced, made or removed
  *   attr       a folder that stays: mode, owner, time before and after
  *   swap       all of the above is on the disk: the swap may have begun
+ *   rmdir      a folder to be taken away once it is empty
  *   split      i: this op became those that follow
  *   copy       i: this op is done by copying
  *   swapped    all ops are done and on the disk

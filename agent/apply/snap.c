@@ -15,6 +15,7 @@
 
 #define SNAP_BLOCK (256u * 1024)
 #define SNAP_BATCH 1024
+#define SHOWN_MAX 200        /* bytes of a path in a reason */
 #define SNAP_MAX_WARNINGS 50 /* of one kind; then one line for all others */
 
 struct snap_block {
@@ -403,6 +404,10 @@ static int read_dir(struct walk *w, uint32_t dir, struct error *e)
         struct buf path = {0};
 
         snap_path(s, dir, &path);
+        if (path.len > SHOWN_MAX) {
+            path.len = SHOWN_MAX;
+            buf_add_str(&path, "...");
+        }
         buf_printf(&path, ": %s", why.text);
         snap_fail_section(s, s->roots[s->entries[dir].root].section,
                           buf_str(&path), w->plan);

@@ -82,9 +82,10 @@ struct snap_section {
     char name[32], area[8];
     char state[12]; /* "complete", "partial", "absent", "skipped" */
     const struct section_def *def;
-    bool listed; /* asked for, or asked for by not naming any */
-    bool chosen; /* its roots are walked and its files staged */
-    bool clear;  /* absent in the backup and to be absent on the target */
+    bool listed;    /* asked for, or asked for by not naming any */
+    bool chosen;    /* its roots are walked and its files staged */
+    bool clear;     /* absent in the backup and to be absent on the target */
+    bool adds_only; /* not all of it comes: nothing is taken away for it */
     enum section_action action;
     char *failed; /* why it stays as it is, or NULL */
     uint64_t files, bytes;

@@ -254,16 +254,19 @@ int stage_open_dir(struct apply *a, uint32_t place, const char *rel)
 
 const char *stage_name(const struct apply *a, uint32_t entry)
 {
-    const struct snap_entry *n = &a->snap.entries[entry];
-    const char *rel, *slash;
+    const struct snap *s = &a->snap;
+    const struct snap_entry *n = &s->entries[entry];
+    const struct snap_root *r = &s->roots[n->root];
+    const char *slash;
 
     if (!(n->flags & SNAP_BASE))
-        return n->name;
-    rel = a->snap.roots[n->root].rel;
-    if (!*rel)
+        return s->entries[n->parent].place == n->place
+                   ? n->name
+                   : a->places[n->place].label;
+    if (!*r->rel || r->place != n->place)
         return a->places[n->place].label;
-    slash = strrchr(rel, '/');
-    return slash ? slash + 1 : rel;
+    slash = strrchr(r->rel, '/');
+    return slash ? slash + 1 : r->rel;
 }
 
 int stage_open_parent(struct apply *a, uint32_t entry)

@@ -176,6 +176,46 @@ static int make_parents(struct swap *s, struct error *e)
     return 0;
 }
 
+/* Emptied folders, the inner ones first: they were split later. */
+static int remove_emptied(struct swap *s, struct error *e)
+{
+    for (size_t i = s->op_count; i-- > 0;) {
+        char *path;
+        int rc;
+
+        if (s->ops[i].kind != SWAP_RMDIR)
+            continue;
+        path = path_join(s->places[s->ops[i].place].live, s->ops[i].rel);
+        rc =
+            rmdir(path) < 0 && errno != ENOENT ? error_errno(e, "%s", path) : 0;
+        free(path);
+        apply_point();
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int make_emptied(struct swap *s, struct error *e)
+{
+    for (size_t i = 0; i < s->op_count; i++) {
+        char *path;
+        int rc;
+
+        if (s->ops[i].kind != SWAP_RMDIR)
+            continue;
+        path = path_join(s->places[s->ops[i].place].live, s->ops[i].rel);
+        rc = mkdir(path, 0700) < 0 && errno != EEXIST
+                 ? error_errno(e, "%s", path)
+                 : 0;
+        free(path);
+        apply_point();
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static void add_child(struct swap *s, size_t parent, const char *name,
                       bool live, bool fresh)
 {
@@ -223,23 +263,34 @@ static struct swap_attr attr_of(const char *path)
                               .mtime_ns = st.st_mtim.tv_nsec};
 }
 
-/* The folder stays and its entries go one by one. */
+/* The entries go one by one. The folder stays when one comes for it, else it
+ * is taken away empty, before what comes instead. */
 static int split(struct swap *s, size_t i, const struct names *n,
                  struct error *e)
 {
+    const struct swap_op op = s->ops[i];
     size_t first = s->op_count;
-    struct swap_op attr = {.kind = SWAP_ATTR,
-                           .place = s->ops[i].place,
-                           .rel = mem_strdup(s->ops[i].rel),
-                           .set = is_dir(n->fresh_abs),
-                           .before = attr_of(n->live),
-                           .after = attr_of(n->fresh_abs)};
+    bool stays = op.fresh && is_dir(n->fresh_abs);
     int rc;
 
     add_children(s, i, n->live, n->fresh_abs, true);
-    if (attr.set)
+    if (stays)
         add_children(s, i, n->fresh_abs, n->live, false);
-    swap_add(s, attr);
+    else
+        swap_add(s, (struct swap_op){.kind = SWAP_RMDIR,
+                                     .place = op.place,
+                                     .rel = mem_strdup(op.rel)});
+    if (op.fresh && !stays)
+        swap_add(s, (struct swap_op){.kind = SWAP_ENTRY,
+                                     .place = op.place,
+                                     .rel = mem_strdup(op.rel),
+                                     .fresh = true});
+    swap_add(s, (struct swap_op){.kind = SWAP_ATTR,
+                                 .place = op.place,
+                                 .rel = mem_strdup(op.rel),
+                                 .set = stays,
+                                 .before = attr_of(n->live),
+                                 .after = attr_of(n->fresh_abs)});
     rc = swap_log_ops(s, first, e);
     if (rc == 0)
         rc = swap_log_index(s, "split", i, e);
@@ -307,6 +358,8 @@ int swap_run(struct swap *s, struct error *e)
     for (size_t i = 0; rc == 0 && i < s->op_count; i++)
         if (is_entry(&s->ops[i]) && s->ops[i].live)
             rc = move_away(s, i, e);
+    if (rc == 0)
+        rc = remove_emptied(s, e);
     if (rc == 0)
         rc = sync_parents(s, e);
     for (size_t i = 0; rc == 0 && i < s->op_count; i++)
@@ -379,20 +432,36 @@ out:
     return rc;
 }
 
-int swap_undo(struct swap *s, struct error *e)
+/* Entries that had something live, or those that had not; as many as can be,
+ * the first failure is told. */
+static int undo_entries(struct swap *s, bool live, struct error *e)
 {
     int rc = 0;
 
     for (size_t i = s->op_count; i-- > 0;) {
         struct error why = {0};
-        int one = is_entry(&s->ops[i]) ? undo_entry(s, i, &why) : 0;
+        int one;
 
-        if (one < 0 && rc == 0) { /* as much as can be; the first is told */
+        if (!is_entry(&s->ops[i]) || s->ops[i].live != live)
+            continue;
+        one = undo_entry(s, i, &why);
+        if (one < 0 && rc == 0) {
             rc = one;
             if (e)
                 *e = why;
         }
     }
+    return rc;
+}
+
+int swap_undo(struct swap *s, struct error *e)
+{
+    int rc = undo_entries(s, false, e);
+
+    if (rc == 0)
+        rc = make_emptied(s, e);
+    if (rc == 0)
+        rc = undo_entries(s, true, e);
     if (rc == 0)
         rc = set_attrs(s, false, e);
     for (size_t i = s->op_count; rc == 0 && i-- > 0;)

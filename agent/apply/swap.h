@@ -13,8 +13,8 @@
  * so that undoing needs no line per entry, can be cut at any point and done
  * again. The gateway is down and guarded meanwhile; nobody sees the gap.
  *
- * A folder that cannot be renamed (a mount point, a lower layer of overlayfs)
- * is split into its entries; a file that cannot (a bind mount) is copied. */
+ * A folder that cannot be renamed (a lower layer of overlayfs) is split into
+ * its entries, and taken away when it is empty; a file that cannot (a bind mount) is copied. */
 #ifndef AGENT_APPLY_SWAP_H
 #define AGENT_APPLY_SWAP_H
 
@@ -23,7 +23,7 @@
 
 #include "agent/apply/journal.h"
 
-enum swap_kind { SWAP_ENTRY, SWAP_ATTR, SWAP_MKDIR };
+enum swap_kind { SWAP_ENTRY, SWAP_ATTR, SWAP_MKDIR, SWAP_RMDIR };
 
 struct swap_attr {
     mode_t mode;

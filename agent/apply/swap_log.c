@@ -96,6 +96,10 @@ static json_t *op_json(const struct swap_op *op)
         if (op->set)
             json_object_set_new(line, "after", attr_json(&op->after));
         break;
+    case SWAP_RMDIR:
+        line = json_pack("{s:s,s:I,s:o}", "k", "rmdir", "p",
+                         (json_int_t)op->place, "rel", path);
+        break;
     case SWAP_MKDIR:
         line = json_pack("{s:s,s:o}", "k", "mkdir", "rel", path);
         break;
@@ -244,6 +248,8 @@ int swap_on_line(void *arg, const json_t *line, struct error *e)
         good = read_op(s, SWAP_ATTR, line);
     else if (strcmp(k, "mkdir") == 0)
         good = read_op(s, SWAP_MKDIR, line);
+    else if (strcmp(k, "rmdir") == 0)
+        good = read_op(s, SWAP_RMDIR, line);
     else if (strcmp(k, "split") == 0 || strcmp(k, "copy") == 0)
         good = read_index(s, line, *k == 's');
     else if (strcmp(k, "swap") == 0)

@@ -57,7 +57,7 @@ static const struct snap_section *restored(const struct apply *a,
         const struct snap_section *s = &a->snap.sections[i];
 
         if (strcmp(s->name, name) == 0)
-            return (s->chosen || s->clear) && !s->failed &&
+            return (s->chosen || s->clear) && !s->failed && !s->adds_only &&
                            (s->action == ACTION_COPY ||
                             s->action == ACTION_ADAPT)
                        ? s
@@ -143,13 +143,15 @@ static void claims_at(const struct walk *w, const char *path, bool is_dir,
 }
 
 /* Never ours to move: our own folders, other places, other file systems. */
-static bool is_foreign(const struct walk *w, const char *path, const char *name)
+static bool is_foreign(const struct walk *w, const char *path, const char *name,
+                       bool is_dir)
 {
     const struct apply *a = w->a;
 
     if (text_has_prefix(name, ".ocm-stage-") ||
         text_has_prefix(name, ".ocm-old-") ||
-        path_is_below(path, a->o->work_dir) || target_is_mount(a, path))
+        path_is_below(path, a->o->work_dir) ||
+        (is_dir && target_is_mount(a, path)))
         return true;
     for (size_t i = 0; i < a->place_count; i++)
         if (i != w->place && strcmp(a->places[i].path, path) == 0)
@@ -376,7 +378,7 @@ static int walk_pair(struct walk *w, const struct pairs *pairs,
             add_absent_sidecars(w, pairs, p->name, rel, fresh);
         return 0;
     }
-    if (is_foreign(w, live, p->name)) {
+    if (is_foreign(w, live, p->name, p->live == FOUND_DIR)) {
         *whole = false;
         return p->fresh == FOUND_NONE
                    ? 0

@@ -119,10 +119,11 @@ int target_choose(struct apply *a, struct error *e)
             continue;
         section->chosen = in_snapshot(section);
         section->clear = is_to_be_cleared(a, i);
-        if (strcmp(section->state, "partial") == 0)
+        section->adds_only = strcmp(section->state, "partial") == 0;
+        if (section->adds_only)
             plan_warn(&a->out->plan, "partial", false, section->name, "", "",
                       "the backup of this section is partial: what it lacks "
-                      "is not restored");
+                      "stays as it is on this node");
     }
     for (size_t i = 0; rc == 0 && i < s->root_count; i++)
         s->roots[i].wanted = s->sections[s->roots[i].section].chosen;
@@ -197,6 +198,14 @@ static bool may_be_written(const struct apply *a, const char *path)
     return false;
 }
 
+static bool has_wanted_root(const struct snap *s, size_t section)
+{
+    for (size_t i = 0; i < s->root_count; i++)
+        if (s->roots[i].section == section && s->roots[i].wanted)
+            return true;
+    return false;
+}
+
 void target_map(struct apply *a)
 {
     for (size_t i = 0; i < a->snap.root_count; i++) {
@@ -220,6 +229,13 @@ void target_map(struct apply *a)
             r->target = NULL;
         }
         r->wanted = r->target != NULL;
+        a->snap.sections[r->section].adds_only |= !r->wanted;
+    }
+    for (size_t i = 0; i < a->snap.section_count; i++) {
+        struct snap_section *s = &a->snap.sections[i];
+
+        s->chosen =
+            s->chosen && (has_wanted_root(&a->snap, i) || !s->adds_only);
     }
 }
 
@@ -389,6 +405,12 @@ static int place_entries(struct apply *a, struct error *e)
 
 int target_place(struct apply *a, struct error *e)
 {
+    for (size_t i = 0; i < a->snap.root_count; i++) {
+        const struct snap_root *r = &a->snap.roots[i];
+
+        if (r->wanted && r->entry == SNAP_NONE) /* named, but not there */
+            a->snap.sections[r->section].adds_only = true;
+    }
     load_mounts(a);
     place_roots(a);
     return place_entries(a, e);

@@ -399,6 +399,7 @@ static struct id rows_of(const char *path)
     return id;
 }
 
+/* 0 for the first name of a file, else which earlier one it is the same as. */
 static size_t link_number(struct hasher *h, const struct stat *st)
 {
     if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
@@ -408,7 +409,7 @@ static size_t link_number(struct hasher *h, const struct stat *st)
             return i + 1;
     assert_true(h->seen_count < ARRAY_LEN(h->seen));
     h->seen[h->seen_count++] = st->st_ino;
-    return h->seen_count;
+    return 0;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
