@@ -190,3 +190,36 @@ ask() {
   sqlite3 "$d/${1##*/}" "$2"
 }
 same_state() { diff <(state_of "$1") <(state_of "$2"); }
+
+# ---- nodes with a gateway that can be started and stopped ----
+
+gateways() { # once per script; the program ends by itself after a minute
+  cc -O1 -D_GNU_SOURCE -o "$T/fake_gateway" "$here/fake_gateway.c" || die "fake_gateway"
+  at_end 'for g in "$T"/gw-*/gw; do [[ -x $g ]] && "$g" stop; done'
+}
+
+# live_node NAME STATE HOME [options...]: as node; `gw NAME start|stop|status` is its gateway. One that is
+# started while $T/gw-NAME/broken exists answers 503 for ever
+live_node() {
+  local name=$1 state=$2 home=$3; shift 3
+  port=$(free_ports 1)
+  "$top/deploy/sample-node" "$state" "$home" "$port" "$@"
+  mkdir -p "$T/gw-$name"
+  cat >"$T/gw-$name/gw" <<X
+#!/bin/bash
+pid=\$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$state"/tmp/openclaw-*/gateway.state.lock 2>/dev/null)
+alive() { [[ -n \$pid && \$(readlink /proc/\$pid/exe) == "$T/fake_gateway" ]]; }
+case \$1 in
+  start) alive && exit 0; bad=; [[ ! -e $T/gw-$name/broken ]] || bad=--not-ready
+    exec "$T/fake_gateway" --state "$state" --port \$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$state/openclaw.json" | head -1) \$bad ;;
+  stop) alive || exit 0; kill \$pid; for ((i = 0; i < 100; i++)); do alive || exit 0; sleep 0.05; done; exit 1 ;;
+  status) alive ;;
+esac
+X
+  chmod 755 "$T/gw-$name/gw"
+  agent_conf "$name" "$home" "state_dir = $state" '[gateway]' 'control = exec' "exec_start = $T/gw-$name/gw start" \
+    "exec_stop = $T/gw-$name/gw stop" "exec_status = $T/gw-$name/gw status" 'health_wait = 10s' 'stop_wait = 5s'
+  join_agent "$name"
+  start_agent "$name"
+}
+gw() { "$T/gw-$1/gw" "$2" </dev/null; }
