@@ -40,13 +40,13 @@ static void double_signs(const struct doc *d, const struct doc_node *n,
 static void put_word(enum style style, const char *p, size_t len, struct buf *b)
 {
     char quote = style == STYLE_SINGLE ? '\'' : '"';
-    bool bare = style == STYLE_BARE && len > 0;
+    /* on a line of its own it could be a comment, and a lone ; ends a command */
+    bool bare = style == STYLE_BARE && len > 0 && *p != '#' && *p != ';';
 
     for (size_t i = 0; i < len; i++)
         bare = bare && (unsigned char)p[i] > ' ' && p[i] != 0x7f &&
                !strchr("\"'\\", p[i]);
-    /* a lone ; would end the command */
-    if (bare && !(len == 1 && *p == ';')) {
+    if (bare) {
         buf_add(b, p, len);
         return;
     }
@@ -211,6 +211,7 @@ static void remove_words(struct render *r, uint32_t line)
 {
     const struct doc *d = r->d;
     bool any = false, kept = false;
+    size_t last = 0;
 
     for (uint32_t c = d->nodes[line].first; c != NONE; c = d->nodes[c].next)
         any = any || !d->nodes[c].gone;
@@ -223,10 +224,11 @@ static void remove_words(struct render *r, uint32_t line)
 
         if (!d->nodes[c].gone) {
             kept = true;
+            last = b;
             continue;
         }
-        if (kept)
-            a = skip_blanks_back(d, a);
+        if (kept) /* a blank behind a backslash is the last word's */
+            a = skip_blanks_back(d, a) > last ? skip_blanks_back(d, a) : last;
         else
             b = skip_blanks(d, b);
         patch_add(r, a, b, NULL, 0);
@@ -307,6 +309,12 @@ int unit_may_remove(struct doc *d, uint32_t id, struct error *e)
         up->count > 1 && unit_words(d->nodes[up->parent].key) == WORDS_EXEC)
         return error_set(e, OCM_E_UNSUPPORTED,
                          "line %u: the program of a command cannot be removed",
+                         n->line);
+    /* the next word would begin a line, as a comment */
+    if (up->key == NULL && n->next != NONE && is_first_on_line(d, n->from) &&
+        strchr("#;", d->src[d->nodes[n->next].from]))
+        return error_set(e, OCM_E_UNSUPPORTED,
+                         "line %u: the rest would be a comment without this",
                          n->line);
     return 0;
 }
