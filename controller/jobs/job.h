@@ -30,8 +30,9 @@ struct job_kind {
 struct jobs *jobs_new(uv_loop_t *loop, struct catalog *c,
                       const struct job_kind *const *kinds, size_t count,
                       void *context);
-/* Loop thread. No new jobs, those waiting and running are cancelled;
- * `on_idle` (from the loop, never within this call) when none is left. */
+/* Loop thread. No new jobs, running ones are cancelled; those that wait end
+ * as failed at the next start. `on_idle` (from the loop, never within this
+ * call) when none is left. */
 void jobs_stop(struct jobs *js, void (*on_idle)(void *arg), void *arg);
 /* Loop thread, when idle. The memory goes with the next turns of the loop. */
 void jobs_free(struct jobs *js);

@@ -121,6 +121,45 @@ static void put_row(struct job *j)
         log_error("job=%s not kept: %s", j->row.id, e.text);
 }
 
+/* May one more begin? Then it gets its id. */
+static int enter(struct jobs *js, struct job *j, struct error *e)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&js->lock);
+    if (js->stopping)
+        rc = error_set(e, OCM_E_CLOSED, "the controller is stopping");
+    else if (js->queued + js->entering >= JOBS_MAX_QUEUED)
+        rc = error_set(e, OCM_E_BUSY, "%d jobs are waiting already",
+                       JOBS_MAX_QUEUED);
+    if (rc == 0) {
+        make_id(js, j->row.id);
+        js->entering++;
+    }
+    pthread_mutex_unlock(&js->lock);
+    return rc;
+}
+
+/* Its row is written (`rc` 0): the loop may start it. The writing is done
+ * without the lock, for which the loop would have to wait. */
+static int enqueue(struct jobs *js, struct job *j, int rc, struct error *e)
+{
+    pthread_mutex_lock(&js->lock);
+    js->entering--;
+    if (rc == 0 && js->stopping)
+        rc = error_set(e, OCM_E_CLOSED, "the controller is stopping");
+    if (rc == 0) {
+        j->next = js->active;
+        js->active = j;
+        js->queued++;
+        /* Still under the lock: once it is open the job may run, end, and be
+         * the last one that jobs_stop waited for. */
+        uv_async_send(&js->wake);
+    }
+    pthread_mutex_unlock(&js->lock);
+    return rc;
+}
+
 int jobs_start(struct jobs *js, const char *kind, const char *node,
                const char *owner, json_t *params, char id[24], struct error *e)
 {
@@ -145,33 +184,18 @@ int jobs_start(struct jobs *js, const char *kind, const char *node,
     j->row.created_ns = clock_now_ns();
     j->row.params = json_dumps(j->params, JSON_COMPACT);
 
-    pthread_mutex_lock(&js->lock);
-    if (js->stopping)
-        rc = error_set(e, OCM_E_CLOSED, "the controller is stopping");
-    else if (js->queued >= JOBS_MAX_QUEUED)
-        rc = error_set(e, OCM_E_BUSY, "%d jobs are waiting already",
-                       JOBS_MAX_QUEUED);
-    else
-        rc = 0;
+    rc = enter(js, j, e);
     if (rc == 0) {
-        make_id(js, j->row.id);
         rc = catalog_job_put(js->catalog, &j->row, e);
+        if (rc == 0) {
+            snprintf(id, 24, "%s", j->row.id);
+            job_state_event(j, "queued", NULL, NULL);
+        }
+        rc = enqueue(js, j, rc, e);
     }
-    if (rc < 0) {
-        pthread_mutex_unlock(&js->lock);
+    if (rc < 0)
         job_free(j);
-        return rc;
-    }
-    snprintf(id, 24, "%s", j->row.id);
-    job_state_event(j, "queued", NULL, NULL);
-    j->next = js->active;
-    js->active = j;
-    js->queued++;
-    /* Still under the lock: once it is open the job may run, end, and be the
-     * last one that jobs_stop waited for. */
-    uv_async_send(&js->wake);
-    pthread_mutex_unlock(&js->lock);
-    return 0;
+    return rc;
 }
 
 /* The oldest job that waits; with js->lock held. */
@@ -321,14 +345,14 @@ static void cancel_running(struct jobs *js, struct job *j)
 }
 
 /* With js->lock held, for a job that waits: it ends here. */
-static void cancel_queued(struct jobs *js, struct job *j, const char *why)
+static void cancel_queued(struct jobs *js, struct job *j)
 {
     struct error e = {0};
 
     unlink_job(js, j);
     js->queued--;
     atomic_store(&j->cancelled, true);
-    error_set(&e, OCM_E_CANCELLED, "%s", why);
+    error_set(&e, OCM_E_CANCELLED, "cancelled before it began");
     end_job(j, OCM_E_CANCELLED, &e, NULL);
     job_free(j);
 }
@@ -345,7 +369,7 @@ int jobs_cancel(struct jobs *js, const char *id, struct error *e)
     if (j && j->running)
         cancel_running(js, j);
     else if (j)
-        cancel_queued(js, j, "cancelled before it began");
+        cancel_queued(js, j);
     pthread_mutex_unlock(&js->lock);
     if (j)
         return 0;
@@ -368,10 +392,14 @@ void jobs_stop(struct jobs *js, void (*on_idle)(void *arg), void *arg)
     js->on_idle_arg = arg;
     for (j = js->active; j; j = next) {
         next = j->next;
-        if (j->running)
+        if (j->running) {
             cancel_running(js, j);
-        else
-            cancel_queued(js, j, "the controller is stopping");
+            continue;
+        }
+        /* Its row ends at the next start, with all others in one go. */
+        unlink_job(js, j);
+        js->queued--;
+        job_free(j);
     }
     uv_async_send(&js->wake);
     pthread_mutex_unlock(&js->lock);

@@ -51,6 +51,7 @@ struct jobs {
     pthread_cond_t changed; /* a claim was given back, a job was cancelled */
     struct job *active;     /* queued and running */
     size_t queued, running;
+    size_t entering; /* their rows are being written */
     uint64_t last_id;
     bool stopping, idle_told;
     void (*on_idle)(void *arg);

@@ -137,19 +137,46 @@ static void *loop_main(void *arg)
     return NULL;
 }
 
-static void open_parts(struct fixture *f)
+/* One repository for all tests of a program: its key costs a second. */
+static struct repo *shared_repo;
+static char shared_dir[64];
+
+static void close_repo(void)
+{
+    repo_close(shared_repo);
+    tree_remove(shared_dir, NULL);
+}
+
+static void open_repo(void)
 {
     struct repo_options o = {.password = "test password"};
-    char *cache = mem_printf("%s/cache", f->dir);
+    char *dir, *cache;
+    struct error e = {0};
+
+    if (shared_repo)
+        return;
+    strcpy(shared_dir, "/tmp/ocm-api-repo-XXXXXX");
+    assert_non_null(mkdtemp(shared_dir));
+    dir = mem_printf("%s/repository", shared_dir);
+    cache = mem_printf("%s/cache", shared_dir);
+    o.dir = dir;
+    o.cache_dir = cache;
+    if (repo_init(&o, &e) < 0 || repo_open(&o, &shared_repo, &e) < 0)
+        fail_msg("%s", e.text);
+    atexit(close_repo);
+    free(dir);
+    free(cache);
+}
+
+static void open_parts(struct fixture *f)
+{
     char *path = mem_printf("%s/catalog.sqlite", f->dir);
     struct error e = {0};
 
-    o.dir = f->conf.repository;
-    o.cache_dir = cache;
-    if (repo_init(&o, &e) < 0 || repo_open(&o, &f->c.repo, &e) < 0 ||
-        catalog_open(path, &f->c.catalog, &e) < 0)
+    open_repo();
+    f->c.repo = shared_repo;
+    if (catalog_open(path, &f->c.catalog, &e) < 0)
         fail_msg("%s", e.text);
-    free(cache);
     free(path);
 }
 
@@ -192,7 +219,6 @@ void fixture_free(struct fixture *f)
     assert_true(f->api_stopped);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     assert_false(file_exists(f->conf.socket));
-    repo_close(f->c.repo);
     catalog_close(f->c.catalog);
     tree_remove(f->dir, NULL);
     free(f->conf.state_dir);
