@@ -200,6 +200,8 @@ int main(int argc, char **argv)
     if (rc)
         return rc == 1 ? 0 : 2;
     signal(SIGPIPE, SIG_IGN);
+    /* restic asks a lock's owner for its pulse by SIGHUP */
+    signal(SIGHUP, SIG_IGN);
     umask(077);
     secret_init();
     log_init("ocm-controller", LOG_INFO);
