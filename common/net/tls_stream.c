@@ -210,6 +210,13 @@ static void describe(struct tls_stream *t, int rc, char *out, size_t cap)
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         snprintf(out, cap, "the peer refused us (TLS alert)");
         break;
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
+        /* a server of mbedTLS 3 sends the alert that refuses a client of TLS
+         * 1.3 under keys which that client has just put away */
+        snprintf(out, cap,
+                 "the peer refused us, or the line alters data (a record "
+                 "does not verify)");
+        break;
     default:
         mbedtls_strerror(rc, text, sizeof(text));
         snprintf(out, cap, "TLS: %s", text);

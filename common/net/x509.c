@@ -188,7 +188,7 @@ static int set_ext_key_usage(mbedtls_x509write_cert *crt, enum x509_use use)
     size_t oid_len = use == X509_SERVER
                          ? MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)
                          : MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH);
-    unsigned char der[64], *p = der + sizeof(der);
+    unsigned char der[64] = {0}, *p = der + sizeof(der);
     size_t total = 0;
 
     total += (size_t)mbedtls_asn1_write_oid(&p, der, oid, oid_len);
