@@ -36,8 +36,10 @@ static int take_snapshot(struct job *j, const struct node *source,
     }
     order.no_data = json_is_true(json_object_get(params, "no_data"));
     rc = kinds_backup(j, source, &order, &out, e);
-    if (rc < 0)
+    if (rc < 0) {
+        error_prefix(e, "the fresh backup of %s", source->name);
         return rc;
+    }
     if (out.partial)
         job_log(j, "warn",
                 "the fresh backup of %s is partial; see its problems",
