@@ -121,7 +121,8 @@ static uint8_t *find_local(const struct apply *a, uint32_t entry)
     struct id id;
     int fd;
 
-    if (n->id_count != 1 || n->size == 0 || n->size > CHUNK_MAX)
+    if (n->id_count != 1 || n->size == 0 || n->size > CHUNK_MAX ||
+        !a->places[n->place].exists)
         return NULL;
     target_path(a, entry, &path);
     fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -207,77 +208,114 @@ static void fail_entry(struct fetch_run *r, uint32_t entry, const char *why)
     buf_free(&text);
 }
 
-/* Blobs of one file, from the source. A damaged one fails the section; the
- * others are read all the same. */
-static int copy_blobs(struct fetch_run *r, uint32_t entry, bool write,
-                      bool *good, struct error *e)
+/* The next announced blob. One that is damaged or missing fails the entry's
+ * section, once; then *p is NULL and the others are read all the same. */
+static int next_blob(struct fetch_run *r, uint32_t entry, uint32_t i,
+                     const uint8_t **p, size_t *len, bool *good,
+                     struct error *e)
 {
     const struct apply_source *src = &r->a->o->source;
     const struct snap_entry *n = &r->a->snap.entries[entry];
-    uint64_t got = 0;
-    int rc = 0;
+    struct error why = {0};
+    int rc;
 
+    if (apply_cancelled(r->a, e))
+        return OCM_E_CANCELLED;
+    rc = src->read(src->arg, &n->ids[i], BLOB_DATA, p, len, &why);
+    r->ids--;
+    if (rc < 0 && apply_costs_a_section(rc)) {
+        if (*good)
+            fail_entry(r, entry, why.text);
+        *good = false;
+        *p = NULL;
+        *len = 0;
+        return 0;
+    }
+    if (rc < 0 && e)
+        *e = why;
+    r->a->bytes_done += rc < 0 ? 0 : *len;
+    return rc;
+}
+
+static void size_is_wrong(struct fetch_run *r, uint32_t entry, bool *good)
+{
+    if (*good)
+        fail_entry(r, entry, "its size does not fit its content");
+    *good = false;
+}
+
+/* A file of one blob, or of none. */
+static int copy_small(struct fetch_run *r, uint32_t entry, struct error *e)
+{
+    const struct snap_entry *n = &r->a->snap.entries[entry];
+    bool good = !apply_is_out(r->a, n);
+    const uint8_t *p = NULL;
+    size_t len = 0;
+    int rc = n->id_count > 0 ? next_blob(r, entry, 0, &p, &len, &good, e) : 0;
+
+    if (rc == 0 && len != n->size)
+        size_is_wrong(r, entry, &good);
+    if (rc < 0 || !good)
+        return rc;
+    rc = open_dir(r, entry, e);
+    return rc < 0 ? rc
+                  : writer_file(r->w, entry, (uint8_t *)(uintptr_t)p, len,
+                                false, e);
+}
+
+static int copy_large(struct fetch_run *r, uint32_t entry, struct error *e)
+{
+    const struct snap_entry *n = &r->a->snap.entries[entry];
+    bool good = !apply_is_out(r->a, n), write = good;
+    uint64_t got = 0;
+    int rc = write ? open_dir(r, entry, e) : 0;
+
+    if (rc == 0 && write)
+        rc = writer_begin(r->w, entry, e);
     for (uint32_t i = 0; rc == 0 && i < n->id_count; i++) {
-        struct error why = {0};
         const uint8_t *p;
         size_t len;
 
-        if (apply_cancelled(r->a, e))
-            return OCM_E_CANCELLED;
-        rc = src->read(src->arg, &n->ids[i], BLOB_DATA, &p, &len, &why);
-        r->ids--;
-        if (rc < 0 && apply_costs_a_section(rc)) {
-            if (*good)
-                fail_entry(r, entry, why.text);
-            *good = false;
-            rc = 0;
-            continue;
-        }
-        if (rc < 0) {
-            if (e)
-                *e = why;
-            return rc;
-        }
-        got += len;
-        if (got > n->size && *good) {
-            fail_entry(r, entry, "its size does not fit its content");
-            *good = false;
-        }
-        if (write && *good)
+        rc = next_blob(r, entry, i, &p, &len, &good, e);
+        got += rc < 0 ? 0 : len;
+        if (rc == 0 && got > n->size)
+            size_is_wrong(r, entry, &good);
+        if (rc == 0 && write && good)
             rc = writer_data(r->w, p, len, e);
-        r->a->bytes_done += len;
     }
-    if (rc == 0 && *good && got != n->size) {
-        fail_entry(r, entry, "its size does not fit its content");
-        *good = false;
+    if (rc == 0 && got != n->size)
+        size_is_wrong(r, entry, &good);
+    return rc == 0 && write ? writer_finish(r->w, good, e) : rc;
+}
+
+static int copy_local(struct fetch_run *r, struct pending *p, struct error *e)
+{
+    const struct snap_entry *n = &r->a->snap.entries[p->entry];
+    uint8_t *content = p->local;
+    int rc;
+
+    p->local = NULL;
+    r->local_bytes -= (size_t)n->size;
+    r->a->bytes_done += n->size;
+    rc = apply_is_out(r->a, n) ? 1 : open_dir(r, p->entry, e);
+    if (rc != 0) {
+        free(content);
+        return rc < 0 ? rc : 0;
     }
-    return rc;
+    return writer_file(r->w, p->entry, content, (size_t)n->size, true, e);
 }
 
 static int copy_file(struct fetch_run *r, struct pending *p, struct error *e)
 {
-    const struct apply *a = r->a;
-    const struct snap_entry *n = &a->snap.entries[p->entry];
-    bool good = !apply_is_out(a, n), write = good;
-    int rc = 0;
+    const struct snap_entry *n = &r->a->snap.entries[p->entry];
+    int rc;
 
-    if (write) {
-        rc = open_dir(r, p->entry, e);
-        if (rc == 0)
-            rc = writer_begin(r->w, p->entry, e);
-    }
-    if (rc == 0 && p->local) {
-        if (write)
-            rc = writer_data(r->w, p->local, (size_t)n->size, e);
-        r->local_bytes -= (size_t)n->size;
-        r->a->bytes_done += n->size;
-    } else if (rc == 0) {
-        rc = copy_blobs(r, p->entry, write, &good, e);
-    }
-    free(p->local);
-    p->local = NULL;
-    if (rc == 0 && write)
-        rc = writer_finish(r->w, good, e);
+    if (p->local)
+        rc = copy_local(r, p, e);
+    else if (n->id_count <= 1)
+        rc = copy_small(r, p->entry, e);
+    else
+        rc = copy_large(r, p->entry, e);
     r->a->files_done++;
     apply_say(r->a, "stage", n->name);
     return rc;
@@ -359,7 +397,6 @@ static int make_child(struct apply *a, uint32_t entry, int dir, struct error *e)
         /* sections may share a folder, never anything else */
         if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
             return error_errno(e, "staging the folder %s", n->name);
-        a->places[n->place].in_stage = true;
         return 0;
     }
     if (symlinkat(n->linktarget, dir, name) < 0)

@@ -22,11 +22,11 @@ struct stage {
 };
 
 struct place {
-    char *path;    /* absolute, on the target */
-    char *label;   /* its name in the stage */
-    size_t stage;  /* index */
-    bool inside;   /* the stage lies below `path` */
-    bool in_stage; /* something was staged for it */
+    char *path;   /* absolute, on the target */
+    char *label;  /* its name in the stage */
+    size_t stage; /* index */
+    bool inside;  /* the stage lies below `path` */
+    bool exists;  /* there was something there at the start */
 };
 
 struct swap;

@@ -76,9 +76,11 @@ int stage_plan(struct apply *a, struct error *e)
         char *above = existing_above(p->path);
         uint64_t mount = mount_of(above);
         struct stat st;
-        bool is_dir = lstat(p->path, &st) == 0 && S_ISDIR(st.st_mode);
+        bool exists = lstat(p->path, &st) == 0;
+        bool is_dir = exists && S_ISDIR(st.st_mode);
         bool writable = access(above, W_OK | X_OK) == 0;
 
+        p->exists = exists;
         if (is_dir && (mount_of(p->path) != mount || !writable)) {
             p->stage = stage_on(a, p->path, mount_of(p->path));
         } else if (!writable) {
@@ -242,7 +244,6 @@ int stage_open_dir(struct apply *a, uint32_t place, const char *rel)
                       : mem_printf("new/%s", p->label);
     int fd = open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0);
 
-    p->in_stage = true;
     if (fd == -ENOENT) {
         int rc = make_dirs(root, path);
 
@@ -278,7 +279,6 @@ int stage_open_parent(struct apply *a, uint32_t entry)
 
     target_rel(a, entry, &rel);
     if (rel.len == 0) { /* the place itself */
-        a->places[place].in_stage = true;
         fd = open_beneath(a->stages[a->places[place].stage].fd, "new",
                           O_RDONLY | O_DIRECTORY, 0);
     } else {

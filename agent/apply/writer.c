@@ -17,14 +17,21 @@
 #define WRITER_MAX_BYTES (16u * 1024 * 1024)
 #define WRITER_HOLE 4096u /* zero runs of this size are not written */
 
-enum item_kind { ITEM_DIR, ITEM_BEGIN, ITEM_DATA, ITEM_FINISH, ITEM_END };
+enum item_kind {
+    ITEM_DIR,
+    ITEM_FILE, /* begin, data, finish in one */
+    ITEM_BEGIN,
+    ITEM_DATA,
+    ITEM_FINISH,
+    ITEM_END
+};
 
 struct item {
     enum item_kind kind;
     int fd;         /* ITEM_DIR */
-    uint32_t entry; /* ITEM_BEGIN */
+    uint32_t entry; /* ITEM_FILE, ITEM_BEGIN */
     bool keep;      /* ITEM_FINISH */
-    uint8_t *data;  /* ITEM_DATA */
+    uint8_t *data;  /* ITEM_FILE, ITEM_DATA; owned */
     size_t len;
 };
 
@@ -33,6 +40,7 @@ struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t more, room;
+    bool idle, waiting; /* the thread for more; the caller for room */
     struct item items[WRITER_MAX_ITEMS]; /* a ring */
     size_t first, count, bytes;
     int rc; /* of the first failure */
@@ -117,38 +125,59 @@ static int finish(struct writer *w, bool keep, struct error *e)
     return rc;
 }
 
+static int begin(struct writer *w, uint32_t entry, struct error *e)
+{
+    w->entry = entry;
+    w->off = 0;
+    w->hole = false;
+    w->file =
+        openat(w->dir, stage_name(w->a, entry),
+               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return w->file < 0 ? fail(w, e) : 0;
+}
+
+static int data(struct writer *w, const uint8_t *p, size_t len, struct error *e)
+{
+    int rc = len > 0 ? write_sparse(w, p, len) : 0;
+
+    if (rc < 0) {
+        errno = -rc;
+        return fail(w, e);
+    }
+    return 0;
+}
+
 static int handle(struct writer *w, struct item *item, struct error *e)
 {
+    int rc = 0;
+
     switch (item->kind) {
     case ITEM_DIR:
         if (w->dir >= 0)
             close(w->dir);
         w->dir = item->fd;
         item->fd = -1;
-        return 0;
+        break;
+    case ITEM_FILE:
+        rc = begin(w, item->entry, e);
+        if (rc == 0)
+            rc = data(w, item->data, item->len, e);
+        if (rc == 0)
+            rc = finish(w, true, e);
+        break;
     case ITEM_BEGIN:
-        w->entry = item->entry;
-        w->off = 0;
-        w->hole = false;
-        w->file =
-            openat(w->dir, stage_name(w->a, w->entry),
-                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        return w->file < 0 ? fail(w, e) : 0;
-    case ITEM_DATA: {
-        int rc = write_sparse(w, item->data, item->len);
-
-        if (rc < 0) {
-            errno = -rc;
-            return fail(w, e);
-        }
-        return 0;
-    }
+        rc = begin(w, item->entry, e);
+        break;
+    case ITEM_DATA:
+        rc = data(w, item->data, item->len, e);
+        break;
     case ITEM_FINISH:
-        return finish(w, item->keep, e);
+        rc = finish(w, item->keep, e);
+        break;
     case ITEM_END:
         break;
     }
-    return 0;
+    return rc;
 }
 
 static void *run(void *arg)
@@ -162,8 +191,10 @@ static void *run(void *arg)
         int rc = 0;
 
         pthread_mutex_lock(&w->lock);
+        w->idle = w->count == 0;
         while (w->count == 0)
             pthread_cond_wait(&w->more, &w->lock);
+        w->idle = false;
         item = w->items[w->first];
         w->first = (w->first + 1) % WRITER_MAX_ITEMS;
         w->count--;
@@ -180,7 +211,10 @@ static void *run(void *arg)
             w->rc = rc;
             w->e = e;
         }
-        pthread_cond_signal(&w->room);
+        /* not for every piece: half a queue of room first */
+        if (w->waiting && w->count <= WRITER_MAX_ITEMS / 2 &&
+            w->bytes <= WRITER_MAX_BYTES / 2)
+            pthread_cond_signal(&w->room);
         pthread_mutex_unlock(&w->lock);
     }
     if (w->file >= 0)
@@ -213,15 +247,19 @@ static int push(struct writer *w, struct item item, struct error *e)
     int rc;
 
     pthread_mutex_lock(&w->lock);
-    while (w->count == WRITER_MAX_ITEMS || w->bytes > WRITER_MAX_BYTES)
+    while (w->count == WRITER_MAX_ITEMS || w->bytes > WRITER_MAX_BYTES) {
+        w->waiting = true;
         pthread_cond_wait(&w->room, &w->lock);
+    }
+    w->waiting = false;
     w->items[(w->first + w->count) % WRITER_MAX_ITEMS] = item;
     w->count++;
     w->bytes += item.len;
     rc = w->rc;
     if (rc < 0 && e)
         *e = w->e;
-    pthread_cond_signal(&w->more);
+    if (w->idle)
+        pthread_cond_signal(&w->more);
     pthread_mutex_unlock(&w->lock);
     return rc;
 }
@@ -229,6 +267,17 @@ static int push(struct writer *w, struct item item, struct error *e)
 int writer_dir(struct writer *w, int fd, struct error *e)
 {
     return push(w, (struct item){.kind = ITEM_DIR, .fd = fd}, e);
+}
+
+int writer_file(struct writer *w, uint32_t entry, uint8_t *p, size_t len,
+                bool take, struct error *e)
+{
+    return push(w,
+                (struct item){.kind = ITEM_FILE,
+                              .entry = entry,
+                              .data = take || len == 0 ? p : mem_dup(p, len),
+                              .len = len},
+                e);
 }
 
 int writer_begin(struct writer *w, uint32_t entry, struct error *e)

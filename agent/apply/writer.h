@@ -14,6 +14,9 @@ struct writer *writer_new(const struct apply *a);
 
 /* A folder for the files that follow; takes the descriptor over. */
 int writer_dir(struct writer *w, int fd, struct error *e);
+/* A whole file; `p` is copied, or taken over with `take` (also on failure). */
+int writer_file(struct writer *w, uint32_t entry, uint8_t *p, size_t len,
+                bool take, struct error *e);
 /* Begin the file of an entry; its pieces, copied; its end. With `keep` false
  * the file is removed again. At most one file is open. */
 int writer_begin(struct writer *w, uint32_t entry, struct error *e);
