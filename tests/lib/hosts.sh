@@ -1,0 +1,72 @@
+# hosts.sh - sourced by the end-to-end scripts in place of ocm.sh: Debian hosts (tests/lib/lab) with an agent
+# under the shipped unit, and the controller on this machine. Needs root.
+[[ $(id -u) == 0 ]] || { echo "needs root"; exit 77; }
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/gateways.sh"
+
+# hosts run what was built here, so they are the same Debian
+LAB_SUITE=$(. /etc/os-release; echo "$VERSION_CODENAME")
+LAB_ID=$((RANDOM % 150 + 100))
+while [[ -e $OCM_CACHE/lab-$LAB_ID || -e /sys/class/net/ocmlab$LAB_ID ]]; do LAB_ID=$((RANDOM % 150 + 100)); done
+export LAB_SUITE LAB_ID
+lab() { "$here/lab" "$@"; }
+at_end 'lab down </dev/null >/dev/null 2>&1'
+
+# hosts NAME...: boots them, and starts the controller where they see it
+hosts() {
+  local h starts=()
+  lab up "$1" </dev/null || die "no host" # makes the base system, once
+  for h in "${@:2}"; do lab up "$h" </dev/null & starts+=("$!"); done
+  for h in "${starts[@]}"; do wait "$h" || die "no host"; done
+  GATEWAY=$(lab gateway)
+  read -r AGENT_PORT JOIN_PORT < <(free_ports 2)
+  cat >"$T/controller.conf" <<X
+[controller]
+state_dir = $T/controller
+[listen]
+address = $GATEWAY
+agents = $AGENT_PORT
+join = $JOIN_PORT
+[repository]
+path = $T/repo
+free_floor = 16M
+[api]
+socket = $T/run/ocm.sock
+X
+  start_controller
+}
+
+# host_programs NAME: the agent, the libraries it needs, and the shipped unit for user claw
+host_programs() {
+  local root lib
+  root=$(lab root "$1")
+  install -m 755 "$OCM_BIN/ocm-agent" "$root/usr/bin/ocm-agent"
+  while IFS= read -r lib; do
+    [[ -e $root/lib/$(uname -m)-linux-gnu/${lib##*/} || -e $root/usr/local/lib/${lib##*/} ]] || cp -L "$lib" "$root/usr/local/lib/"
+  done < <(ldd "$OCM_BIN/ocm-agent" | awk '$3 ~ /^\// { print $3 }')
+  install -D -m 644 "$top/deploy/systemd/ocm-agent@.service" "$root/etc/systemd/system/ocm-agent@.service"
+  mkdir -p "$root/etc/systemd/system/ocm-agent@claw.service.d" "$root/etc/ocm"
+  # a sanitizer of the build under test: its leak check would need ptrace, which the unit forbids
+  printf '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n' >"$root/etc/systemd/system/ocm-agent@claw.service.d/test.conf"
+  lab run "$1" ldconfig </dev/null
+  lab run "$1" systemctl daemon-reload </dev/null
+}
+
+# host_agent NAME [LINES...]: agent.conf with these lines, joined, enabled, connected
+host_agent() {
+  local name=$1 root token; shift
+  host_programs "$name"
+  root=$(lab root "$name")
+  { printf '[agent]\nstate_dir = /var/lib/ocm-agent/claw\nreconnect_max = 1s\n[openclaw]\nhome = /home/claw\n'; printf '%s\n' "$@"; } >"$root/etc/ocm/agent-claw.conf"
+  lab run "$name" install -d -o claw -g claw -m 700 /var/lib/ocm-agent/claw </dev/null
+  token=$(ctl --json node token "$name" | jq -r .token)
+  lab run "$name" runuser -u claw -- env ASAN_OPTIONS=detect_leaks=0 ocm-agent --config /etc/ocm/agent-claw.conf \
+    join --controller "$GATEWAY:$JOIN_PORT" --name "$name" <<<"$token" 2>>"$T/agent-$name.log" || die "$name did not join"
+  lab run "$name" systemctl enable -q --now ocm-agent@claw.service </dev/null || { host_log "$name"; die "the agent of $name"; }
+  wait_for 30 connected "$name" || { host_log "$name"; die "$name did not connect"; }
+}
+host_log() { lab run "$1" journalctl -u 'ocm-agent@*' -n "${2:-40}" --no-pager -o cat </dev/null || true; }
+
+# events JOB: its events, one JSON document a line, until it ends
+events() {
+  curl -sN --unix-socket "$T/run/ocm.sock" "http://localhost/api/v1/jobs/$1/events" 2>/dev/null | sed -nu 's/^data: *//p'
+}
