@@ -203,25 +203,28 @@ static mode_t safe_mode(struct walk *w, uint32_t root, const char *path,
 /* ---- the walk ---- */
 
 /* The root of a child, SNAP_NONE for a folder on the way to one; false when
- * the child is of no interest. */
+ * the child is of no interest. A folder within a root that only leads to
+ * another one was no folder of the node: capture gives it no time. */
 static bool child_root(const struct snap *s, const struct snap_entry *dir,
-                       const char *path, uint32_t *root)
+                       const char *path, const struct tree_node *n,
+                       uint32_t *root)
 {
-    bool on_the_way = false;
+    bool leads = false, on_the_way = false;
 
     *root = dir->root;
     if (dir->root != SNAP_NONE && !s->roots[dir->root].nested)
         return true;
     for (uint32_t i = 0; i < s->root_count; i++) {
-        if (!s->roots[i].wanted)
-            continue;
         if (strcmp(s->roots[i].at, path) == 0) {
             *root = i;
-            return true;
+            return s->roots[i].wanted;
         }
-        on_the_way |= path_is_below(s->roots[i].at, path);
+        leads = path_is_below(s->roots[i].at, path);
+        on_the_way |= leads && s->roots[i].wanted;
+        if (leads && n->type == TREE_DIR && n->mtime_ns == 0)
+            *root = SNAP_NONE;
     }
-    return dir->root != SNAP_NONE || on_the_way;
+    return *root != SNAP_NONE || on_the_way;
 }
 
 /* "config/<section>/rows": rows of a database as text, for people; the
@@ -363,7 +366,7 @@ static int add_children(struct walk *w, uint32_t dir, const struct tree *t,
                            SNAP_MAX_DEPTH);
         if (rc < 0)
             break;
-        if (!child_root(s, &s->entries[dir], full, &root) || is_rows(full))
+        if (!child_root(s, &s->entries[dir], full, n, &root) || is_rows(full))
             continue;
         if (root == SNAP_NONE ? n->type != TREE_DIR
                               : !kind_is_fine(w, root, full, n))
@@ -507,8 +510,7 @@ int snap_walk(struct snap *s, const struct apply_source *src,
 
     for (size_t i = 0; i < s->root_count; i++)
         for (size_t j = 0; j < s->root_count; j++)
-            if (i != j && s->roots[j].wanted &&
-                path_is_below(s->roots[j].at, s->roots[i].at))
+            if (i != j && path_is_below(s->roots[j].at, s->roots[i].at))
                 s->roots[i].nested = true;
     s->entries = mem_grow(s->entries, &s->cap, 1, sizeof(*s->entries));
     s->entries[0] = (struct snap_entry){.type = TREE_DIR,

@@ -71,7 +71,7 @@ struct snap_root {
     char *path;     /* absolute, on the source */
     size_t section; /* index */
     bool wanted;    /* walk below it */
-    bool nested;    /* another wanted root's `at` lies below */
+    bool nested;    /* another root's `at` lies below */
     uint32_t entry; /* SNAP_NONE: not in the snapshot */
     char *target;   /* absolute, on the target; NULL: nowhere */
     uint32_t place; /* with `rel` below it */

@@ -227,6 +227,35 @@ static void no_data_leaves_the_data(void **state)
     apply_result_fini(&r);
 }
 
+/* An agent's folder elsewhere stands below its section in the snapshot. */
+static void a_root_within_a_root(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char *config = mem_printf("{agents:{list:[{id:\"main\",workspace:\"%s\","
+                              "agentDir:\"%s/agentdir\"}]}}",
+                              w.ws, w.home);
+    char *dirs = path_join(w.state, "dirs");
+    char *agent = path_join(w.home, "agentdir");
+
+    (void)state;
+    put_file(w.state, "openclaw.json", config, 0600);
+    put_file(agent, "settings.json", "{\"mine\":1}", 0600);
+    world_backup(&w);
+    o.root = w.root;
+    put_file(agent, "settings.json", "{}", 0600);
+    put_file(agent, "more.json", "{}", 0600);
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_is(agent, "settings.json", "{\"mine\":1}");
+    check_is(agent, "more.json", NULL);
+    assert_false(file_exists(dirs));
+    apply_result_fini(&r);
+    free(config);
+    free(dirs);
+    free(agent);
+}
+
 /* ---- plan and deed ---- */
 
 static void a_plan_changes_nothing_and_fetches_little(void **state)
@@ -728,6 +757,7 @@ int main(void)
         TEST(sections_share_folders),
         TEST(an_unknown_section_is_named),
         TEST(no_data_leaves_the_data),
+        TEST(a_root_within_a_root),
         TEST(a_plan_changes_nothing_and_fetches_little),
         TEST(a_changed_node_is_noticed),
         TEST(a_change_before_the_stop_is_noticed),
