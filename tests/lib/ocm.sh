@@ -44,7 +44,7 @@ trap 'exit 130' INT TERM
 die() { echo "FAILED: $*" >&2; exit 1; }
 skip() { echo "$*"; exit 77; }
 need_root() { [[ $(id -u) == 0 ]] || skip "needs root"; }
-step() { echo "== $*"; }
+step() { echo "== $* ($SECONDS s)"; }
 
 # wait_for SECONDS COMMAND...: until the command succeeds, looked at 20 times a second
 wait_for() {
@@ -207,11 +207,14 @@ live_node() {
   mkdir -p "$T/gw-$name"
   cat >"$T/gw-$name/gw" <<X
 #!/bin/bash
-pid=\$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$state"/tmp/openclaw-*/gateway.state.lock 2>/dev/null)
-alive() { [[ -n \$pid && \$(readlink /proc/\$pid/exe) == "$T/fake_gateway" ]]; }
+alive() {
+  pid=\$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$state"/tmp/openclaw-*/gateway.state.lock 2>/dev/null)
+  [[ -n \$pid && \$(readlink /proc/\$pid/exe) == "$T/fake_gateway" ]]
+}
 case \$1 in
   start) alive && exit 0; bad=; [[ ! -e $T/gw-$name/broken ]] || bad=--not-ready
-    exec "$T/fake_gateway" --state "$state" --port \$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$state/openclaw.json" | head -1) \$bad ;;
+    "$T/fake_gateway" --state "$state" --port \$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$state/openclaw.json" | head -1) \$bad || exit 1
+    for ((i = 0; i < 100; i++)); do alive && exit 0; sleep 0.05; done; exit 1 ;;
   stop) alive || exit 0; kill \$pid; for ((i = 0; i < 100; i++)); do alive || exit 0; sleep 0.05; done; exit 1 ;;
   status) alive ;;
 esac
