@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/worker.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -36,6 +37,7 @@ static void thread_main(void *arg)
 {
     struct worker *w = arg;
 
+    pthread_setname_np(pthread_self(), "work");
     w->run(w->arg);
     uv_async_send(&w->ended);
 }
