@@ -427,6 +427,31 @@ int post_verify(struct request *rq, struct error *e)
     return rc;
 }
 
+int post_gateway(struct request *rq, struct error *e)
+{
+    static const char *const verbs[] = {"status", "start", "stop", "fence",
+                                        "unfence"};
+    const char *verb = "status";
+    struct node node;
+    json_t *params;
+    int rc = request_body_keys(rq, "verb", e);
+
+    if (rc == 0)
+        rc = request_body_text(rq, "verb", 16, &verb, e);
+    if (rc == 0)
+        rc = live_node(rq, request_param(rq, 0), &node, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        if (strcmp(verb, verbs[i]) == 0) {
+            params = json_pack("{s:s,s:s}", "node", node.name, "verb", verb);
+            return start_one(rq, "gateway", node.name, params, e);
+        }
+    }
+    return error_set(e, OCM_E_INVALID,
+                     "'verb' is one of status, start, stop, fence, unfence");
+}
+
 /* ---- looking at jobs ---- */
 
 int get_jobs(struct request *rq, struct error *e)

@@ -173,3 +173,35 @@ int cmd_node_rename(struct cli *c)
         say(c, "%s is now %s.", safe(c->args[0]), safe(c->args[1]));
     return code;
 }
+
+int cmd_node_gateway(struct cli *c)
+{
+    const char *verb = c->arg_count > 1 ? c->args[1] : "status";
+    char *node = client_escape(c->args[0]);
+    json_t *job = NULL, *doc;
+    const json_t *result;
+    int code = 0;
+
+    doc = client_send(c, &code, "POST", json_pack("{s:s}", "verb", verb),
+                      "/api/v1/nodes/%s/gateway", node);
+    free(node);
+    if (!doc)
+        return code;
+    code = watch_job(c, text_of(doc, "job"), "gateway", &job);
+    json_decref(doc);
+    if (!job)
+        return code;
+    code = exit_of_job(c, job);
+    result = json_object_get(job, "result");
+    if (c->json)
+        give_job(c, job);
+    else if (code == 0)
+        fprintf(c->io->out, "%s: %s%s%s%s\n", safe(c->args[0]),
+                safe(text_of(result, "state")),
+                json_is_true(json_object_get(result, "fenced")) ? ", fenced"
+                                                                : "",
+                *text_of(result, "text") ? ": " : "",
+                safe(text_of(result, "text")));
+    json_decref(job);
+    return code;
+}

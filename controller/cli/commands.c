@@ -95,6 +95,19 @@ const struct command command_table[] = {
      cmd_node_rename,
      {{0}}},
 
+    {"node gateway",
+     "NODE [VERB]",
+     1,
+     2,
+     "how a node's gateway is; start, stop, fence or unfence it",
+     "VERB is status, start, stop, fence or unfence. A fence stops the gateway "
+     "and keeps it from starting, over reboots too, until it is taken away: a "
+     "move sets it on its source.",
+     "  ocmctl node gateway web-1\n  ocmctl node gateway web-1 unfence\n",
+     "node",
+     cmd_node_gateway,
+     {{0}}},
+
     {"backup",
      "[NODE...]",
      0,

@@ -12,38 +12,6 @@
 #include "controller/nodes.h"
 #include "controller/repo/repo.h"
 
-#define GATEWAY_MS (10 * 60 * 1000) /* a hanging channel takes minutes */
-
-static int gateway(struct job *j, const struct node *node, const char *verb,
-                   struct error *e)
-{
-    struct controller *c = job_context(j);
-    Ocm__Envelope m = OCM__ENVELOPE__INIT, *reply = NULL;
-    Ocm__GatewayRequest req = OCM__GATEWAY_REQUEST__INIT;
-    struct stream *s = nodes_open_stream(c->nodes, node->id, e);
-    int rc;
-
-    if (!s) {
-        error_prefix(e, "%s", node->name);
-        return e->code;
-    }
-    req.verb = (char *)verb;
-    m.body_case = OCM__ENVELOPE__BODY_GATEWAY_REQUEST;
-    m.gateway_request = &req;
-    rc = stream_send(s, &m, e);
-    if (rc == 0)
-        rc = stream_expect(s, OCM__ENVELOPE__BODY_GATEWAY_REPLY, GATEWAY_MS,
-                           &reply, e);
-    if (rc == 0)
-        job_log(j, "info", "%s: gateway %s%s", node->name,
-                reply->gateway_reply->state,
-                reply->gateway_reply->fenced ? ", fenced" : "");
-    stream_message_free(reply);
-    stream_end(s, NULL);
-    stream_close(s);
-    return rc;
-}
-
 /* ---- move ---- */
 
 /* Is an edit of the config area in `after` that `before` did not have? */
@@ -126,7 +94,7 @@ static int fence_source(struct job *j, struct plan_request *p,
                          p->source.name);
     }
     job_step(j, "fence the source");
-    rc = gateway(j, &p->source, "fence", e);
+    rc = kinds_gateway(j, &p->source, "fence", NULL, e);
     if (rc < 0)
         return rc;
     p->source_fenced = true;
@@ -140,11 +108,11 @@ static void release_source(struct job *j, struct plan_request *p)
     if (!p->source_fenced)
         return;
     job_step(j, "free the source");
-    if (gateway(j, &p->source, "unfence", &e) < 0 ||
-        gateway(j, &p->source, "start", &e) < 0)
+    if (kinds_gateway(j, &p->source, "unfence", NULL, &e) < 0 ||
+        kinds_gateway(j, &p->source, "start", NULL, &e) < 0)
         job_log(j, "error",
-                "%s could not be set free again: %s; on it run: ocmctl "
-                "node unfence %s",
+                "%s could not be set free again: %s; once it is there: "
+                "ocmctl node gateway %s unfence",
                 p->source.name, e.text, p->source.name);
 }
 
@@ -198,10 +166,12 @@ static int run(struct job *j, const json_t *params, json_t *result,
         /* the target may have come up: two live gateways would be worse */
         job_log(j, "error",
                 "it is not known whether %s was applied; look at it before "
-                "anything else%s%s",
+                "anything else%s",
                 p.target.name,
-                p.source_fenced ? ", and then: ocmctl node unfence " : "",
-                p.source_fenced ? p.source.name : "");
+                p.source_fenced
+                    ? "; its source stays fenced until: ocmctl node "
+                      "gateway SOURCE unfence"
+                    : "");
     else if (rc < 0)
         release_source(j, &p);
     catalog_audit(c->catalog, job_owner(j), "plan applied", p.target.name,

@@ -18,12 +18,20 @@ extern const struct job_kind job_migrate, job_restore;
 /* {"snapshot":"" | id, "read_data":bool} */
 extern const struct job_kind job_verify;
 
+/* {"node","verb":"status|start|stop|fence|unfence"} */
+extern const struct job_kind job_gateway;
+
 /* ---- shared by the kinds ---- */
 
 /* A fresh backup of `node` inside job `j`. */
 int kinds_backup(struct job *j, const struct node *node,
                  const struct backup_order *order, struct backup_outcome *out,
                  struct error *e);
+
+/* A verb to the gateway of `node`; what it answers goes to `result` unless
+ * that is NULL. */
+int kinds_gateway(struct job *j, const struct node *node, const char *verb,
+                  json_t *result, struct error *e);
 
 /* The strings of a JSON array, borrowed; NULL when it is absent or empty.
  * Caller frees the array. */
