@@ -28,6 +28,7 @@ static void fini(struct apply *a)
     }
     for (size_t i = 0; i < a->mount_count; i++)
         free(a->mounts[i]);
+    free(a->state_real);
     free(a->places);
     free(a->stages);
     free(a->mounts);

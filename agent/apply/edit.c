@@ -281,7 +281,7 @@ static void list_sections(struct apply *a)
             if (r->section == i && r->target && target.len < 4096) {
                 if (target.len > 0)
                     buf_add_str(&target, ", ");
-                text_escape(&target, r->target, strlen(r->target));
+                text_escape(&target, r->shown, strlen(r->shown));
             }
         }
         memcpy(to->name, from->name, sizeof(to->name));
@@ -302,7 +302,7 @@ int edit_staged(struct apply *a, struct error *e)
 
     for (size_t i = 0; i < s->root_count; i++)
         if (s->roots[i].target && s->roots[i].entry != SNAP_NONE)
-            adapt_restored_root(a->adapt, s->roots[i].target);
+            adapt_restored_root(a->adapt, s->roots[i].shown);
     for (uint32_t i = 1; rc == 0 && i < s->count; i++) {
         if (!(s->entries[i].flags & SNAP_LOOK) ||
             !(s->entries[i].flags & SNAP_STAGED) ||

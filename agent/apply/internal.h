@@ -42,6 +42,7 @@ struct apply {
     const struct apply_options *o;
     struct apply_result *out;
     struct openclaw target;
+    char *state_real; /* its state directory, links followed */
     struct gateway *gateway;
     struct snap snap;
     struct adapt *adapt;
@@ -74,6 +75,8 @@ int target_choose(struct apply *a, struct error *e);
 /* After adapt_new: snap_root.target of all wanted roots. A root that may not
  * be written to on this node is a warning and not wanted any more. */
 void target_map(struct apply *a);
+/* A path with all links followed, as far as it exists. Caller frees. */
+char *target_real(const char *path);
 /* After the walk: places, and the place of every entry. */
 int target_place(struct apply *a, struct error *e);
 /* Where an entry goes: path below its place ("" is the place itself), and

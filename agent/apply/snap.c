@@ -71,6 +71,7 @@ void snap_fini(struct snap *s)
         free(s->roots[i].at);
         free(s->roots[i].path);
         free(s->roots[i].target);
+        free(s->roots[i].shown);
         free(s->roots[i].rel);
     }
     for (size_t i = 0; i < s->section_count; i++)

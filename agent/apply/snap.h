@@ -73,7 +73,8 @@ struct snap_root {
     bool wanted;    /* walk below it */
     bool nested;    /* another root's `at` lies below */
     uint32_t entry; /* SNAP_NONE: not in the snapshot */
-    char *target;   /* absolute, on the target; NULL: nowhere */
+    char *target;   /* absolute, real, on the target; NULL: nowhere */
+    char *shown;    /* the same as the node's configuration names it */
     uint32_t place; /* with `rel` below it */
     char *rel;
 };

@@ -18,8 +18,8 @@
 
 /* A root of a restored section on the target, at or above a folder. */
 struct claim {
-    const struct capture_section *section;
     const struct capture_root *root;
+    char *path; /* of the root, links followed; owned by `all` of the walk */
 };
 
 struct claims {
@@ -31,6 +31,7 @@ struct walk {
     const struct apply *a;
     struct swap *out;
     struct claims all; /* of all restored sections */
+    char *work_dir;    /* the agent's own folder, links followed */
     uint32_t place;
     struct error *e;
 };
@@ -80,8 +81,9 @@ static void claims_all(struct walk *w)
         for (size_t j = 0; restored(w->a, o->sections[i].name) &&
                            j < o->sections[i].root_count;
              j++)
-            claims_add(&w->all, (struct claim){&o->sections[i],
-                                               &o->sections[i].roots[j]});
+            claims_add(&w->all, (struct claim){
+                                    &o->sections[i].roots[j],
+                                    target_real(o->sections[i].roots[j].path)});
 }
 
 static bool takes(const struct walk *w, const struct claim *c, const char *rel,
@@ -108,14 +110,14 @@ static void narrow(const struct walk *w, const struct claims *above,
 {
     for (size_t i = 0; i < above->count; i++) {
         const struct claim *c = &above->items[i];
-        size_t len = strlen(c->root->path);
+        size_t len = strlen(c->path);
 
-        if (path_is_below(path, c->root->path) && path[len] &&
+        if (path_is_below(path, c->path) && path[len] &&
             takes(w, c, path + len + 1, is_dir))
             claims_add(out, *c);
     }
     for (size_t i = 0; i < w->all.count; i++)
-        if (strcmp(w->all.items[i].root->path, path) == 0)
+        if (strcmp(w->all.items[i].path, path) == 0)
             claims_add(out, w->all.items[i]);
 }
 
@@ -125,8 +127,8 @@ static void claims_at(const struct walk *w, const char *path, bool is_dir,
 {
     for (size_t i = 0; i < w->all.count; i++) {
         const struct claim *c = &w->all.items[i];
-        size_t len = strlen(c->root->path);
-        bool good = path_is_below(path, c->root->path);
+        size_t len = strlen(c->path);
+        bool good = path_is_below(path, c->path);
         char *part = mem_strdup(path);
 
         for (size_t n = len + 1; good && path[len] && n <= strlen(path); n++) {
@@ -150,7 +152,7 @@ static bool is_foreign(const struct walk *w, const char *path, const char *name,
 
     if (text_has_prefix(name, ".ocm-stage-") ||
         text_has_prefix(name, ".ocm-old-") ||
-        path_is_below(path, a->o->work_dir) ||
+        path_is_below(path, w->work_dir) ||
         (is_dir && target_is_mount(a, path)))
         return true;
     for (size_t i = 0; i < a->place_count; i++)
@@ -460,7 +462,7 @@ static int walk_dir(struct walk *w, const char *rel, const char *live,
         drop_ops(w, first);
     } else {
         if (strcmp(rel, "tmp") == 0 &&
-            strcmp(w->a->places[w->place].path, w->a->target.state_dir) == 0)
+            strcmp(w->a->places[w->place].path, w->a->state_real) == 0)
             drop_locks(w, rel, live);
         if (fresh || w->out->op_count > first)
             add_attr(w, rel, live, fresh ? fresh : live);
@@ -540,12 +542,16 @@ void swap_set_begin(const struct apply *a, struct swap *out)
 
 int swap_set_fill(const struct apply *a, struct swap *out, struct error *e)
 {
-    struct walk w = {.a = a, .out = out, .e = e};
+    struct walk w = {
+        .a = a, .out = out, .work_dir = target_real(a->o->work_dir), .e = e};
     int rc = 0;
 
     claims_all(&w);
     for (w.place = 0; rc == 0 && w.place < a->place_count; w.place++)
         rc = walk_place(&w);
+    for (size_t i = 0; i < w.all.count; i++)
+        free(w.all.items[i].path);
     free(w.all.items);
+    free(w.work_dir);
     return rc;
 }

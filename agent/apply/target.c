@@ -174,28 +174,56 @@ static char *map(const struct apply *a, const struct snap_root *r)
     return path;
 }
 
+/* Symbolic links on the way to a root are followed once, here, as capture
+ * follows them: a workspace may be a link to another disk. */
+char *target_real(const char *path)
+{
+    char *dir = mem_strdup(path), *real = NULL, *full;
+    size_t len = strlen(dir);
+
+    while (!(real = realpath(len ? dir : "/", NULL)) && len > 0) {
+        while (len > 0 && dir[len - 1] != '/')
+            len--;
+        len -= len > 0;
+        dir[len] = 0;
+    }
+    full = real ? path_join(real, path + len + (path[len] == '/'))
+                : mem_strdup(path);
+    free(real);
+    free(dir);
+    return full;
+}
+
+static bool is_below_real(const char *path, const char *base)
+{
+    char *real = base && base[0] == '/' ? target_real(base) : NULL;
+    bool below = real && strcmp(real, "/") != 0 && path_is_below(path, real);
+
+    free(real);
+    return below;
+}
+
+/* `path` is real. */
 static bool may_be_written(const struct apply *a, const char *path)
 {
     const struct facts *f = &a->target.facts;
+    char *config =
+        a->target.config_path ? target_real(a->target.config_path) : NULL;
+    bool may = (config && strcmp(path, config) == 0) ||
+               is_below_real(path, a->target.state_dir) ||
+               is_below_real(path, a->target.home);
 
-    if (path_is_below(path, a->target.state_dir) ||
-        (a->target.config_path && strcmp(path, a->target.config_path) == 0))
-        return true;
-    if (a->target.home && strcmp(a->target.home, "/") != 0 &&
-        path_is_below(path, a->target.home))
-        return true;
-    for (size_t i = 0; i < f->count; i++) {
+    free(config);
+    for (size_t i = 0; !may && i < f->count; i++) {
         const char *key = f->items[i].key;
         bool folder = text_has_prefix(key, "layout.") ||
                       (text_has_prefix(key, "agent.") &&
                        (text_has_suffix(key, ".workspace") ||
                         text_has_suffix(key, ".dir")));
 
-        if (folder && f->items[i].value[0] == '/' && f->items[i].value[1] &&
-            path_is_below(path, f->items[i].value))
-            return true;
+        may = folder && is_below_real(path, f->items[i].value);
     }
-    return false;
+    return may;
 }
 
 static bool has_wanted_root(const struct snap *s, size_t section)
@@ -208,13 +236,15 @@ static bool has_wanted_root(const struct snap *s, size_t section)
 
 void target_map(struct apply *a)
 {
+    a->state_real = target_real(a->target.state_dir);
     for (size_t i = 0; i < a->snap.root_count; i++) {
         struct snap_root *r = &a->snap.roots[i];
         const char *section = a->snap.sections[r->section].name;
 
         if (!r->wanted)
             continue;
-        r->target = map(a, r);
+        r->shown = map(a, r);
+        r->target = r->shown ? target_real(r->shown) : NULL;
         if (!r->target) {
             plan_warn(&a->out->plan, "unmapped", false, section, r->at, "",
                       "this node has no place for %s: name it under [extra] "
@@ -314,7 +344,7 @@ static uint32_t place_add(struct apply *a, const char *path)
             return (uint32_t)i;
     a->places = mem_grow(a->places, &a->place_cap, a->place_count + 1,
                          sizeof(*a->places));
-    if (strcmp(path, a->target.state_dir) == 0)
+    if (strcmp(path, a->state_real) == 0)
         label = mem_strdup("state");
     else
         label = mem_printf("%zu-%.80s", a->place_count, name ? name + 1 : "");
@@ -481,5 +511,9 @@ uint32_t target_find(const struct apply *a, const char *path, bool any)
 
 bool target_will_exist(const struct apply *a, const char *path)
 {
-    return target_find(a, path, false) != SNAP_NONE || file_exists(path);
+    char *real = path[0] == '/' ? target_real(path) : mem_strdup(path);
+    bool will = target_find(a, real, false) != SNAP_NONE || file_exists(path);
+
+    free(real);
+    return will;
 }

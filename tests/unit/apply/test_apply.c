@@ -227,6 +227,66 @@ static void no_data_leaves_the_data(void **state)
     apply_result_fini(&r);
 }
 
+/* State and workspace are links to another disk: what they point to is
+ * replaced, they stay. */
+static void links_to_the_roots_stay(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char *disk = path_join(w.dir, "disk"), *ws = path_join(w.dir, "disk/ws");
+    char *st = path_join(w.dir, "disk/state"), target[400] = "";
+
+    (void)state;
+    assert_int_equal(mkdir(disk, 0700), 0);
+    assert_int_equal(rename(w.state, st), 0);
+    assert_int_equal(rename(w.ws, ws), 0);
+    assert_int_equal(symlink(st, w.state), 0);
+    assert_int_equal(symlink(ws, w.ws), 0);
+    world_backup(&w);
+    o.root = w.root;
+    origin = tree_hash(ws, true);
+    world_change(&w);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_true(readlink(w.state, target, sizeof(target) - 1) > 0);
+    assert_string_equal(target, st);
+    assert_true(readlink(w.ws, target, sizeof(target) - 1) > 0);
+    check_same(tree_hash(ws, true), origin);
+    check_is(st, "cron/new.json", NULL);
+    check_is(st, "memory/main.sqlite-wal", NULL);
+    check_is(st, "cache/ui/extra.js", "cached");
+    assert_true(text_has_prefix(r.kept, disk));
+    apply_result_fini(&r);
+    free(disk);
+    free(ws);
+    free(st);
+}
+
+/* A root of the snapshot may not leave through a link of the node. */
+static void a_link_is_no_way_out(void **state)
+{
+    const char *names[] = {"media"};
+    struct apply_options o = world_options(&w);
+    char *out = path_join(w.dir, "out"), *media = path_join(w.state, "media");
+    char *moved = path_join(w.dir, "media-saved");
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    assert_int_equal(mkdir(out, 0700), 0);
+    assert_int_equal(rename(media, moved), 0);
+    assert_int_equal(symlink(out, media), 0);
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_is(out, "inbound/a.bin", NULL);
+    check_is(w.state, "media/inbound/a.bin", "picture");
+    apply_result_fini(&r);
+    free(out);
+    free(media);
+    free(moved);
+}
+
 /* An agent's folder elsewhere stands below its section in the snapshot. */
 static void a_root_within_a_root(void **state)
 {
@@ -757,6 +817,8 @@ int main(void)
         TEST(sections_share_folders),
         TEST(an_unknown_section_is_named),
         TEST(no_data_leaves_the_data),
+        TEST(links_to_the_roots_stay),
+        TEST(a_link_is_no_way_out),
         TEST(a_root_within_a_root),
         TEST(a_plan_changes_nothing_and_fetches_little),
         TEST(a_changed_node_is_noticed),
