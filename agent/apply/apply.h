@@ -71,20 +71,39 @@ struct apply_result {
     struct id facts_digest;
     struct apply_section *sections;
     size_t section_count;
-    const char *state; /* "planned", "applied", "rolled-back", "unchanged" */
-    char *reason;
+    /* "planned", "applied", "rolled-back", "unchanged"; "failed": the way back
+     * could not be finished, the start guard stays and apply_recover goes on
+     * from there */
+    const char *state;
+    char *reason; /* why not, or which sections stay as they were; or NULL */
     struct gateway_check checks[16];
     size_t check_count;
     struct id safety_snapshot;
-    char *kept; /* folder with the replaced state, or NULL */
+    char *kept; /* folder with the replaced state, or NULL: beside the state
+                 * directory, "<parent>/.ocm-old-<job>"; older ones than a week
+                 * are removed by the next apply */
     int64_t gateway_down_ms;
 };
 
-/* Make the plan only; the stage folder is gone afterwards. */
+/* What is in `out` is the caller's to release, whatever is returned.
+ *
+ * Sections: all of the snapshot's, or those named. A file of the target that
+ * a restored section of the backup lacks goes into the kept folder; not so
+ * when the section is partial, or when not all of its roots have a place on
+ * this node. A section whose content is damaged or missing stays as it is on
+ * this node and is told in `reason`; the others are restored.
+ *
+ * Written is only below the state directory, the home, the workspaces and
+ * [extra] folders that this node's own configuration names. */
+
+/* Make the plan only; the stage folder is gone afterwards. OCM_E_LOCKED while
+ * an earlier apply is not recovered. */
 int apply_plan(const struct apply_options *o, struct apply_result *out,
                struct error *e);
 /* Do it, if the plan made anew has `agreed` as its digest; else
- * OCM_E_CHANGED and nothing has happened. */
+ * OCM_E_CHANGED and nothing has happened. OCM_E_DENIED when the plan has a
+ * blocking warning. 0: applied, and healthy where it could be started.
+ * Otherwise `out->state` tells where the node stands. */
 int apply_run(const struct apply_options *o, const struct id *agreed,
               struct apply_result *out, struct error *e);
 void apply_result_fini(struct apply_result *r);

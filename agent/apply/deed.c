@@ -107,6 +107,7 @@ static int start_and_check(struct deed *d)
     if (rc == 0)
         rc = gateway_start(a->gateway, false, d->e);
     apply_point();
+    a->out->gateway_down_ms = clock_monotonic_ms() - d->down_ms;
     if (rc == 0)
         rc = check(d, true, wait < HEALTH_AGAIN_MS ? wait : HEALTH_AGAIN_MS);
     return rc;
@@ -317,7 +318,7 @@ int deed(struct apply *a, struct swap *s, struct error *e)
         rc = back(&d, rc);
     else
         finish(&d);
-    if (d.down_ms > 0)
+    if (d.down_ms > 0 && (rc < 0 || !d.start))
         a->out->gateway_down_ms = clock_monotonic_ms() - d.down_ms;
     tell_failed_sections(a);
     return rc;

@@ -24,6 +24,7 @@
 
 void apply_log(const struct apply *a, const char *level, const char *fmt, ...)
 {
+    struct buf shown = {0};
     char line[1024];
     va_list ap;
 
@@ -32,7 +33,9 @@ void apply_log(const struct apply *a, const char *level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    a->o->on_log(a->o->arg, level, line);
+    text_escape(&shown, line, strlen(line));
+    a->o->on_log(a->o->arg, level, buf_str(&shown));
+    buf_free(&shown);
 }
 
 void apply_say(const struct apply *a, const char *step, const char *current)

@@ -203,6 +203,18 @@ static mode_t safe_mode(struct walk *w, uint32_t root, const char *path,
 
 /* ---- the walk ---- */
 
+/* "config", "config/<chosen section>": are there rows below? */
+static bool leads_to_rows(const struct snap *s, const char *path)
+{
+    if (strcmp(path, "config") == 0)
+        return true;
+    for (size_t i = 0; i < s->section_count; i++)
+        if (s->sections[i].chosen && text_has_prefix(path, "config/") &&
+            strcmp(path + 7, s->sections[i].name) == 0)
+            return true;
+    return false;
+}
+
 /* The root of a child, SNAP_NONE for a folder on the way to one; false when
  * the child is of no interest. A folder within a root that only leads to
  * another one was no folder of the node: capture gives it no time. */
@@ -225,17 +237,24 @@ static bool child_root(const struct snap *s, const struct snap_entry *dir,
         if (leads && n->type == TREE_DIR && n->mtime_ns == 0)
             *root = SNAP_NONE;
     }
-    return *root != SNAP_NONE || on_the_way;
+    return *root != SNAP_NONE || on_the_way ||
+           (dir->depth < 2 && leads_to_rows(s, path));
 }
 
 /* "config/<section>/rows": rows of a database as text, for people; the
- * database itself stands beside them. */
-static bool is_rows(const char *path)
+ * database itself is part of another section. */
+static bool is_rows(struct snap *s, const char *path)
 {
-    const char *section = text_has_prefix(path, "config/") ? path + 7 : NULL;
-    const char *rest = section ? strchr(section, '/') : NULL;
+    for (size_t i = 0; i < s->section_count; i++) {
+        const char *name = s->sections[i].name;
+        size_t len = strlen(name);
 
-    return rest && strcmp(rest, "/rows") == 0;
+        if (text_has_prefix(path, "config/") &&
+            strncmp(path + 7, name, len) == 0 &&
+            strcmp(path + 7 + len, "/rows") == 0)
+            return s->sections[i].has_rows = true;
+    }
+    return false;
 }
 
 static void keep_attributes(struct snap *s, struct snap_entry *n,
@@ -367,7 +386,8 @@ static int add_children(struct walk *w, uint32_t dir, const struct tree *t,
                            SNAP_MAX_DEPTH);
         if (rc < 0)
             break;
-        if (!child_root(s, &s->entries[dir], full, n, &root) || is_rows(full))
+        if ((s->entries[dir].depth == 2 && is_rows(s, full)) ||
+            !child_root(s, &s->entries[dir], full, n, &root))
             continue;
         if (root == SNAP_NONE ? n->type != TREE_DIR
                               : !kind_is_fine(w, root, full, n))

@@ -86,6 +86,7 @@ struct snap_section {
     bool listed;    /* asked for, or asked for by not naming any */
     bool chosen;    /* its roots are walked and its files staged */
     bool clear;     /* absent in the backup and to be absent on the target */
+    bool has_rows;  /* part of it is rows of a database in another section */
     bool adds_only; /* not all of it comes: nothing is taken away for it */
     enum section_action action;
     char *failed; /* why it stays as it is, or NULL */

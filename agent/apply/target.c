@@ -433,8 +433,26 @@ static int place_entries(struct apply *a, struct error *e)
     return rc;
 }
 
+/* A section that is rows of the state database comes only with it. */
+static void warn_of_rows(struct apply *a)
+{
+    const struct snap *s = &a->snap;
+    bool state = false;
+
+    for (size_t i = 0; i < s->section_count; i++)
+        state |=
+            strcmp(s->sections[i].name, "state") == 0 && s->sections[i].chosen;
+    for (size_t i = 0; i < s->section_count; i++)
+        if (s->sections[i].chosen && s->sections[i].has_rows && !state)
+            plan_warn(&a->out->plan, "rows-only", true, s->sections[i].name, "",
+                      "",
+                      "this generation of OpenClaw keeps the section in its "
+                      "state database: choose the section \"state\" too");
+}
+
 int target_place(struct apply *a, struct error *e)
 {
+    warn_of_rows(a);
     for (size_t i = 0; i < a->snap.root_count; i++) {
         const struct snap_root *r = &a->snap.roots[i];
 

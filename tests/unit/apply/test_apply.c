@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -702,6 +703,129 @@ static void a_clone_keeps_what_is_the_targets(void **state)
     apply_result_fini(&r);
 }
 
+/* A node of the SQLite era: its state database, as little as is needed. */
+static void make_state_database(const char *state_dir, const char *device,
+                                const char *job)
+{
+    char *path = path_join(state_dir, "state/openclaw.sqlite");
+    char *sql = mem_printf(
+        "PRAGMA user_version=18;"
+        "CREATE TABLE cron_jobs(store_key TEXT, job_id TEXT, declaration_key "
+        "TEXT, job_json TEXT, PRIMARY KEY(store_key, job_id));"
+        "CREATE TABLE device_identities(device_id TEXT PRIMARY KEY);"
+        "INSERT INTO cron_jobs VALUES('%s/cron/jobs.json','%s',NULL,'{}');"
+        "INSERT INTO device_identities VALUES('%s');",
+        state_dir, job, device);
+    sqlite3 *db = NULL;
+
+    put_file(state_dir, "state/openclaw.sqlite", "", 0600);
+    unlink(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+    free(sql);
+}
+
+static int64_t count_rows(const char *state_dir, const char *what)
+{
+    char *path = path_join(state_dir, "state/openclaw.sqlite");
+    char *sql = mem_printf("SELECT count(*) FROM %s", what);
+    sqlite3_stmt *st = NULL;
+    sqlite3 *db = NULL;
+    int64_t n;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    free(path);
+    free(sql);
+    return n;
+}
+
+static char *merge_target;
+
+/* The target's gateway writes to its database after the staging. */
+static int safety_writes_a_row(void *arg, struct id *snapshot, struct error *e)
+{
+    char *path = path_join(merge_target, "state/openclaw.sqlite");
+    sqlite3 *db = NULL;
+
+    (void)arg;
+    (void)snapshot;
+    (void)e;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "INSERT INTO device_identities VALUES('late')", NULL,
+                     NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+    return 0;
+}
+
+static void a_merge_loses_no_late_row(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct openclaw_conf conf = w.conf;
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340];
+
+    (void)state;
+    snprintf(home, sizeof(home), "%s/other", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(state_dir, "openclaw.json", "{gateway:{port:29900}}", 0600);
+    make_state_database(state_dir, "target", "job-of-target");
+    make_state_database(w.state, "source", "job-of-source");
+    world_backup(&w);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    o.root = w.root;
+    o.conf = &conf;
+    o.intention = INTENT_CLONE;
+    o.no_start = true;
+    o.safety = safety_writes_a_row;
+    merge_target = state_dir;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(section_in(&r, "state")->action, "merge");
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='target'"), 1);
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='late'"), 1);
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='source'"), 0);
+    assert_int_equal(
+        count_rows(state_dir, "cron_jobs WHERE job_id='job-of-source'"), 1);
+    apply_result_fini(&r);
+}
+
+static void rows_come_only_with_their_database(void **state)
+{
+    const char *names[] = {"cron"};
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id agreed;
+
+    (void)state;
+    make_state_database(w.state, "source", "job-of-source");
+    world_backup(&w);
+    o.root = w.root;
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(apply_plan(&o, &r, &e), 0);
+    assert_non_null(warning_in(&r, "rows-only"));
+    agreed = r.digest;
+    apply_result_fini(&r);
+    assert_int_equal(apply_run(&o, &agreed, &r, &e), OCM_E_DENIED);
+    assert_string_equal(r.state, "unchanged");
+    apply_result_fini(&r);
+}
+
 static void foreign_folders_are_not_written(void **state)
 {
     struct apply_options o = world_options(&w);
@@ -835,6 +959,8 @@ int main(void)
         TEST(a_damaged_blob_costs_its_section),
         TEST(sparse_and_large_files),
         TEST(a_clone_keeps_what_is_the_targets),
+        TEST(a_merge_loses_no_late_row),
+        TEST(rows_come_only_with_their_database),
         TEST(foreign_folders_are_not_written),
         TEST(old_kept_folders_go),
         TEST(an_unfinished_run_must_be_recovered_first),
