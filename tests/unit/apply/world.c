@@ -368,7 +368,8 @@ struct hasher {
     size_t seen_count;
 };
 
-static void hash_text(struct hasher *h, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void
+hash_text(struct hasher *h, const char *fmt, ...)
 {
     char line[2048];
     va_list ap;
