@@ -1,5 +1,5 @@
 """One controller and its agents on loopback in a folder of their own, and what they cost."""
-import json, os, signal, socket, subprocess, threading, time
+import datetime, http.client, json, os, signal, socket, subprocess, threading, time
 
 TICK = os.sysconf('SC_CLK_TCK')
 
@@ -136,20 +136,40 @@ class Fleet:
         wall = time.monotonic() - start
         threads = stages.stop()
         used = {n: round(stat_seconds(f'/proc/{p}/stat', True) - cpu[n], 2) for n, p in self.pids.items()}
-        return {'wall': wall, 'cpu': used, 'threads': threads}
+        return {'wall': wall, 'cpu': used, 'threads': threads, 'steps': self.steps()}
 
     def clone(self, source, target):
         """The newest backup of `source` to `target`, plan and apply timed apart, with the apply's steps."""
         snapshot = self.json('list', source)['snapshots'][0]['id']
         start = time.monotonic()
-        plan = self.json('migrate', source, target, '--clone', '--snapshot', snapshot, '--plan')
+        plan = self.json('migrate', source, target, '--clone', '--snapshot', snapshot, '--plan')['job']['id']
         planned = time.monotonic() - start
-        while isinstance(plan, dict):
-            plan = plan['plan']
-        steps = Steps(self)
         out = self.timed('migrate', source, target, '--clone', '--apply', plan, '--yes')
-        out['steps'] = steps.stop()
         out['plan'] = planned
+        return out
+
+    def steps(self):
+        """Seconds of the newest job in each of its steps, from its events."""
+        job = self.json('job', 'list', '--limit', '1')['jobs'][0]['id']
+        c = http.client.HTTPConnection('localhost', timeout=30)
+        c.sock = socket.socket(socket.AF_UNIX)
+        try:
+            c.sock.connect(self.socket)
+            c.request('GET', f'/api/v1/jobs/{job}/events', headers={'Connection': 'close'})
+            text = c.getresponse().read().decode()
+        finally:
+            c.close()
+        out, step, since = {}, None, 0
+        for line in text.splitlines():
+            if not line.startswith('data:'):
+                continue
+            event = json.loads(line[5:])
+            if event.get('type') not in ('step', 'state'):
+                continue
+            now = datetime.datetime.fromisoformat(event['time'][:26]).timestamp()
+            if step:
+                out[step] = round(out.get(step, 0) + now - since, 3)
+            step, since = event.get('step'), now
         return out
 
     def stop(self):
@@ -162,40 +182,3 @@ class Fleet:
                 p.kill()
                 p.wait()
         self.procs = []
-
-
-class Steps(threading.Thread):
-    """How long the running job stays in each step, looked at ten times a second."""
-
-    def __init__(self, fleet):
-        super().__init__(daemon=True)
-        self.fleet, self.seconds, self.ended = fleet, {}, threading.Event()
-        self.start()
-
-    def ask(self, path):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5)
-            s.connect(self.fleet.socket)
-            s.sendall(f'GET /api/v1/{path} HTTP/1.0\r\nHost: localhost\r\n\r\n'.encode())
-            data = b''
-            while chunk := s.recv(65536):
-                data += chunk
-        return json.loads(data.split(b'\r\n\r\n', 1)[1])
-
-    def run(self):
-        last = time.monotonic()
-        while not self.ended.wait(0.1):
-            try:
-                job = self.ask('jobs?limit=1')['jobs'][0]
-                step = (self.ask(f'jobs/{job["id"]}')['job']['progress'] or {}).get('step')
-            except (OSError, ValueError, LookupError, AttributeError):
-                continue
-            now = time.monotonic()
-            if step and job['state'] == 'running':
-                self.seconds[step] = self.seconds.get(step, 0) + now - last
-            last = now
-
-    def stop(self):
-        self.ended.set()
-        self.join()
-        return {k: round(v, 2) for k, v in self.seconds.items()}

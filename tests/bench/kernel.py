@@ -1,7 +1,7 @@
 """Debian's kernel source in two versions: many files, and a realistic next version of them."""
 import collections, os, re, shutil, subprocess
 
-from fleet import Fleet, free_ports
+from fleet import Fleet, free_ports, memory
 from peers import Borg, Restic, size_of, timed
 
 PACKAGE = 'linux-source-6.1'
@@ -126,16 +126,17 @@ def run(b):
     b.table.add('kernel', 'next version', 's', got['next'], 'restic', 0.5)
     b.table.add('kernel', 'both versions stored', 'MB', got['size'], 'restic', 1.05)
     b.table.add('kernel', 'restore, latest of 12', 's', got['restore'], 'restic', 0.7)
-    b.table.add('kernel', '  of it the plan (a second one is inside)', 's', got['plan'])
+    b.table.add('kernel', '  of it the plan shown before', 's', got['plan'])
+    b.table.add('kernel', '  of it fetch and stage', 's', got['stage'])
     b.table.add('kernel', 'first backup, CPU', 's', got['first cpu'], 'restic')
     b.table.add('kernel', 'restore, CPU', 's', got['restore cpu'], 'restic')
     b.table.add('kernel', "agent's peak, first backup", 'MB', got['peak'], None, 32)
+    b.table.add('kernel', 'agent idle after it', 'MB', got['idle'], None, 8)
     b.table.add('kernel', "agent's peak, restore", 'MB', got['peak restore'])
+    b.table.add('kernel', 'agent idle after it', 'MB', got['idle restore'], None, 8)
 
 
 def one(b, turn, tools, tree, swap, got, restore):
-    from fleet import memory
-
     def each(what, do):
         for k, t in tools.items():
             s = do(t)
@@ -145,9 +146,10 @@ def one(b, turn, tools, tree, swap, got, restore):
             if k == 'ocm':
                 b.cost(f'kernel, {what}', s)
 
-    agent = tools['ocm'].fleet.pids['one']
+    pids = tools['ocm'].fleet.pids
     each('first', lambda t: t.backup(tree))
-    got['peak']['ocm'].append(memory(agent, 'VmHWM') / 1000)
+    got['peak']['ocm'].append(memory(pids['one'], 'VmHWM') * 1.024 / 1000)
+    got['idle']['ocm'].append(memory(pids['one'], 'VmRSS') * 1.024 / 1000)
     each('unchanged', lambda t: t.backup(tree))
     swap()
     try:
@@ -163,7 +165,8 @@ def one(b, turn, tools, tree, swap, got, restore):
                 for t in tools.values():
                     t.backup(tree)
             restored(b, tools, tree, got, each)
-            got['peak restore']['ocm'].append(memory(tools['ocm'].fleet.pids['two'], 'VmHWM') / 1000)
+            got['peak restore']['ocm'].append(memory(pids['two'], 'VmHWM') * 1.024 / 1000)
+            got['idle restore']['ocm'].append(memory(pids['two'], 'VmRSS') * 1.024 / 1000)
         finally:
             edits.undo()
     finally:
@@ -179,6 +182,7 @@ def restored(b, tools, tree, got, each):
         s = t.restore(to)
         if t.name == 'ocm':
             got['plan']['ocm'].append(s['plan'])
+            got['stage']['ocm'].append(s['steps'].get('stage', 0))
             s['wall'] += s['plan']
         if not same(tree, to if t.name == 'ocm' else to + tree):
             raise SystemExit(f'bench: what {t.name} restored is not the tree that was backed up')
