@@ -70,3 +70,60 @@ host_log() { lab run "$1" journalctl -u 'ocm-agent@*' -n "${2:-40}" --no-pager -
 events() {
   curl -sN --unix-socket "$T/run/ocm.sock" "http://localhost/api/v1/jobs/$1/events" 2>/dev/null | sed -nu 's/^data: *//p'
 }
+
+# ---- hosts with a gateway that is none, where OpenClaw itself is not what is tested ----
+
+FAKE_STATE=/home/claw/.openclaw FAKE_PORT=28789
+# fake_host NAME [sample-node's options...]: a sample node, its gateway as a user unit, its agent
+fake_host() {
+  local name=$1 root; shift
+  root=$(lab root "$name")
+  cc -O1 -static -D_GNU_SOURCE -o "$root/usr/local/bin/fake_gateway" "$here/fake_gateway.c" || die "fake_gateway"
+  install -m 755 "$top/deploy/sample-node" "$root/usr/local/bin/sample-node"
+  lab as "$name" "sample-node $FAKE_STATE /home/claw $FAKE_PORT $*" </dev/null
+  mkdir -p "$root/home/claw/.config/systemd/user"
+  cat >"$root/home/claw/.config/systemd/user/openclaw-gateway.service" <<X
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+Type=forking
+GuessMainPID=no
+ExecStart=/usr/local/bin/fake_gateway --state $FAKE_STATE --port $FAKE_PORT --slow-stop 400
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=default.target
+X
+  lab run "$name" chown -R claw:claw /home/claw/.config </dev/null
+  lab as "$name" "systemctl --user daemon-reload && systemctl --user enable -q --now openclaw-gateway" </dev/null
+  host_agent "$name" "state_dir = $FAKE_STATE" '[gateway]' 'control = user-unit' 'unit = openclaw-gateway' 'health_wait = 15s' 'stop_wait = 10s'
+}
+serves() { lab run "$1" curl -fs -m 2 "http://127.0.0.1:${2:-$FAKE_PORT}/readyz" </dev/null; }
+gone() { [[ $(ctl --json node show "$1" | jq -r .node.connected) == false ]]; }
+
+# picture NAME: content, names and modes of the state; what a running gateway writes is left out
+picture() {
+  (cd "$(lab root "$1")$FAKE_STATE"
+   find . -path ./tmp -prune -o ! -name '*.sqlite*' ! -name started.log -printf '%P %y %m %l\n' | sort
+   find . -path ./tmp -prune -o -type f ! -name '*.sqlite*' ! -name started.log -print0 | sort -z | xargs -0 sha256sum
+   find . -path ./tmp -prune -o -name '*.sqlite' -print | sort | while IFS= read -r f; do ask "$f" .dump; done) | sha256sum
+}
+
+# leftovers NAME: journals, stages and guards that stand there
+leftovers() {
+  local root
+  root=$(lab root "$1")
+  find "$root/var/lib/ocm-agent/claw" "$root/home/claw" \( -name '*.journal' -o -name '.ocm-stage*' -o -name '.ocm-new*' -o -name '*guard*' \) 2>/dev/null
+}
+clean() { [[ -z $(leftovers "$1") ]]; }
+
+# plan_in FILE: the id of the plan that `ctl --json ... --plan` wrote there; apply_plan PLAN NODE: its job
+plan_in() { jq -r '.. | objects | select(has("plan") and (.plan | type == "string")) | .plan' "$1" | head -1; }
+apply_plan() {
+  curl -s --max-time 20 --unix-socket "$T/run/ocm.sock" -H 'Content-Type: application/json' \
+    -d "{\"plan\":\"$1\",\"confirm\":\"$2\"}" http://localhost/api/v1/restores >"$T/answer" || die "no answer from the API"
+  jq -er .job "$T/answer" 2>/dev/null || die "no job for plan $1: $(head -c 2000 "$T/answer")"
+}
+# job_state JOB: its state; job_error JOB: the code of its error
+job_state() { ctl --json job show "$1" | jq -r '.job.state'; }
+job_error() { ctl --json job show "$1" | jq -r '.job.error.code // empty'; }
