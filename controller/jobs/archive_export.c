@@ -70,6 +70,7 @@ static void describe(struct archive_entry *en, const char *path,
     for (size_t i = 0; i < n->xattr_count; i++)
         archive_entry_xattr_add_entry(en, n->xattrs[i].name, n->xattrs[i].value,
                                       n->xattrs[i].value_len);
+    archive_entry_set_nlink(en, 1); /* 0 would make links of all of them */
     if (n->type == TREE_DIR) {
         archive_entry_set_filetype(en, AE_IFDIR);
     } else if (n->type == TREE_SYMLINK) {
@@ -80,7 +81,8 @@ static void describe(struct archive_entry *en, const char *path,
         archive_entry_set_size(en, (la_int64_t)n->size);
         archive_entry_set_ino64(en, (la_int64_t)n->inode);
         archive_entry_set_dev(en, (dev_t)n->device_id);
-        archive_entry_set_nlink(en, n->links > 1 ? (unsigned)n->links : 1);
+        if (n->links > 1)
+            archive_entry_set_nlink(en, (unsigned)n->links);
     }
 }
 
