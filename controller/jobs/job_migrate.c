@@ -147,6 +147,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
     const char *claim[2];
     struct plan_request p;
     json_t *kept = NULL;
+    bool asked = false; /* the target was told to apply */
     int rc = load(c, id ? id : "", &kept, &p, e);
 
     if (rc < 0)
@@ -160,9 +161,11 @@ static int run(struct job *j, const json_t *params, json_t *result,
         rc = fence_source(j, &p, kept,
                           json_is_true(json_object_get(params, "source_gone")),
                           e);
-    if (rc == 0)
+    asked = rc == 0;
+    if (asked)
         rc = plan_request_apply(j, &p, params, result, e);
-    if (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT)
+    if (asked &&
+        (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT))
         /* the target may have come up: two live gateways would be worse */
         job_log(j, "error",
                 "it is not known whether %s was applied; look at it before "
