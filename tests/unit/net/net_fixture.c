@@ -378,3 +378,35 @@ Ocm__Envelope *log_line(const char *text)
     m.log_line = &body;
     return &m;
 }
+
+uint8_t bulk_byte(uint64_t i)
+{
+    return (uint8_t)(i * 31 + (i >> 13));
+}
+
+void bulk_fill(struct buf *b, size_t len, uint64_t from)
+{
+    uint8_t *p;
+
+    stream_data_begin(b);
+    p = buf_reserve(b, len);
+    for (size_t i = 0; i < len; i++)
+        p[i] = bulk_byte(from + i);
+    b->len += len;
+}
+
+int bulk_send(struct stream *s, uint64_t bytes, size_t piece, struct error *e)
+{
+    uint64_t done = 0;
+    int rc = 0;
+
+    while (done < bytes && rc == 0) {
+        size_t n = bytes - done < piece ? (size_t)(bytes - done) : piece;
+        struct buf b = {0};
+
+        bulk_fill(&b, n, done);
+        rc = stream_send_data(s, &b, e);
+        done += n;
+    }
+    return rc;
+}

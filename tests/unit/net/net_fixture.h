@@ -87,4 +87,10 @@ void pair_close(struct pair *p);
 /* A message to tell apart by its text. */
 Ocm__Envelope *log_line(const char *text);
 
+/* Bulk: byte `i` of every stream of test data; a DATA frame of `len` of them
+ * from `from` on; `bytes` of them as DATA frames of `piece` bytes. */
+uint8_t bulk_byte(uint64_t i);
+void bulk_fill(struct buf *b, size_t len, uint64_t from);
+int bulk_send(struct stream *s, uint64_t bytes, size_t piece, struct error *e);
+
 #endif

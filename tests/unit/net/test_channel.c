@@ -45,40 +45,6 @@ struct talk {
     struct error e;
 };
 
-/* Byte `i` of every stream of test data. */
-static uint8_t pattern(uint64_t i)
-{
-    return (uint8_t)(i * 31 + (i >> 13));
-}
-
-static void fill(struct buf *b, size_t len, uint64_t from)
-{
-    uint8_t *p;
-
-    stream_data_begin(b);
-    p = buf_reserve(b, len);
-    for (size_t i = 0; i < len; i++)
-        p[i] = pattern(from + i);
-    b->len += len;
-}
-
-static int send_bulk(struct stream *s, uint64_t bytes, size_t piece,
-                     struct error *e)
-{
-    uint64_t done = 0;
-    int rc = 0;
-
-    while (done < bytes && rc == 0) {
-        size_t n = bytes - done < piece ? (size_t)(bytes - done) : piece;
-        struct buf b = {0};
-
-        fill(&b, n, done);
-        rc = stream_send_data(s, &b, e);
-        done += n;
-    }
-    return rc;
-}
-
 /* DATA until the end. */
 static int recv_bulk(struct stream *s, struct talk *t)
 {
@@ -89,7 +55,7 @@ static int recv_bulk(struct stream *s, struct talk *t)
         if (item.kind == STREAM_END)
             return 0;
         for (size_t i = 0; i < item.data.len; i += 97)
-            t->wrong |= item.data.data[i] != pattern(t->got + i);
+            t->wrong |= item.data.data[i] != bulk_byte(t->got + i);
         t->got += item.data.len;
         stream_item_free(&item);
     }
@@ -194,7 +160,7 @@ static void push_bulk(void *arg)
 
     t->rc = stream_send(s, log_line("bulk"), &t->e);
     if (t->rc == 0)
-        t->rc = send_bulk(s, t->bytes, t->piece, &t->e);
+        t->rc = bulk_send(s, t->bytes, t->piece, &t->e);
     if (t->rc == 0)
         t->rc = stream_end(s, &t->e);
     if (t->rc == 0) {
@@ -353,7 +319,7 @@ static void push_counted(void *arg)
     while (t->rc == 0 && done < t->bytes) {
         struct buf b = {0};
 
-        fill(&b, t->piece, done);
+        bulk_fill(&b, t->piece, done);
         t->rc = stream_send_data(s, &b, &t->e);
         done += t->piece;
         atomic_fetch_add(&t->step, 1);
@@ -487,15 +453,16 @@ static void push_large(void *arg)
     struct buf b = {0};
 
     t->rc = stream_send(s, log_line("large"), &t->e);
-    fill(&b, 3u << 20, 0); /* the window is not whole for what follows */
+    bulk_fill(&b, 3u << 20, 0); /* the window is not whole for what follows */
     if (t->rc == 0)
         t->rc = stream_send_data(s, &b, &t->e);
     for (int i = 0; i < 3 && t->rc == 0; i++) {
-        fill(&b, FRAME_MAX_DATA, (3u << 20) + (uint64_t)i * FRAME_MAX_DATA);
+        bulk_fill(&b, FRAME_MAX_DATA,
+                  (3u << 20) + (uint64_t)i * FRAME_MAX_DATA);
         t->rc = stream_send_data(s, &b, &t->e);
         assert_null(b.data);
     }
-    fill(&b, FRAME_MAX_DATA + 1, 0);
+    bulk_fill(&b, FRAME_MAX_DATA + 1, 0);
     t->wrong |= stream_send_data(s, &b, NULL) != OCM_E_LIMIT || b.data;
     stream_data_begin(&b);
     t->wrong |= stream_send_data(s, &b, NULL) != OCM_E_LIMIT || b.data;
@@ -545,7 +512,7 @@ static void talk_and_cancel(void *arg)
         stream_item_free(&item);
     }
     if (t->bytes > 2) {
-        fill(&b, 100000, 0);
+        bulk_fill(&b, 100000, 0);
         t->rc = stream_send_data(s, &b, &t->e);
     }
     if (t->bytes > 3) {
@@ -625,7 +592,7 @@ static void answer_and_leave(struct stream *s, Ocm__Envelope *first, void *arg)
     struct talk *t = arg;
 
     stream_message_free(first);
-    t->rc = send_bulk(s, 11u << 20, 1u << 20, &t->e);
+    t->rc = bulk_send(s, 11u << 20, 1u << 20, &t->e);
     if (t->rc == 0)
         t->rc = stream_end(s, &t->e);
     stream_close(s);
@@ -639,7 +606,7 @@ static void read_later(void *arg)
 
     t->rc = stream_send(s, log_line("give"), &t->e);
     uv_sem_wait(&gate);
-    fill(&b, 100, 0); /* what nobody there reads any more does not hurt */
+    bulk_fill(&b, 100, 0); /* what nobody there reads any more does not hurt */
     stream_send_data(s, &b, NULL);
     t->rc = recv_bulk(s, t);
     stream_close(s);
@@ -885,89 +852,6 @@ static void closing_under_load(void **state)
     }
 }
 
-/* Keep-alive */
-
-static void an_idle_peer_answers(void **state)
-{
-    struct pair p = {0};
-    uint64_t heard;
-
-    (void)state;
-    pair_open(&p, &pki);
-    channel_set_keepalive(p.server.ch, 20);
-    channel_set_waits(p.server.ch, 2000, 20000);
-    for (int i = 0; i < 4; i++) {
-        heard = p.server.ch->heard_at;
-        while (p.server.ch->heard_at == heard)
-            uv_run(&p.loop, UV_RUN_ONCE);
-        assert_false(p.server.closed || p.client.closed);
-    }
-    pair_close(&p);
-    assert_int_equal(p.server.status, 0);
-}
-
-static void a_silent_peer_is_dead(void **state)
-{
-    struct pair p = {0};
-
-    (void)state;
-    pair_open(&p, &pki);
-    tls_stream_pause(channel_tls(p.client.ch)); /* as if it were stopped */
-    channel_set_keepalive(p.server.ch, 20);
-    channel_set_waits(p.server.ch, 60, 20000);
-    loop_until(&p.loop, &p.server.closed);
-    assert_int_equal(p.server.status, OCM_E_TIMEOUT);
-    tls_stream_resume(channel_tls(p.client.ch));
-    loop_until(&p.loop, &p.client.closed);
-    assert_int_not_equal(p.client.status, 0);
-    pair_close(&p);
-}
-
-/* The greeting */
-
-static void no_streams_before_the_greeting(void **state)
-{
-    struct pair p = {.server.shy = true};
-    struct talk t = {0};
-
-    (void)state;
-    pair_open(&p, &pki);
-    t.ch = p.client.ch;
-    pair_work(&p, ask_echo, &t);
-    pair_until_idle(&p);
-    assert_int_equal(t.rc, OCM_E_CLOSED);
-    loop_until(&p.loop, &p.server.closed);
-    assert_int_equal(p.server.status, OCM_E_PROTOCOL);
-    assert_non_null(strstr(p.client.control_text, "before the greeting"));
-    pair_close(&p);
-}
-
-static void the_greeting_has_a_limit(void **state)
-{
-    struct pair p = {.server.shy = true};
-
-    (void)state;
-    pair_open(&p, &pki);
-    channel_set_waits(p.server.ch, 20000, 50);
-    loop_until(&p.loop, &p.server.closed);
-    assert_int_equal(p.server.status, OCM_E_TIMEOUT);
-    pair_close(&p);
-}
-
-static void control_messages_arrive(void **state)
-{
-    struct pair p = {0};
-
-    (void)state;
-    pair_open(&p, &pki);
-    for (int i = 0; i < 50; i++)
-        channel_send_control(p.client.ch, log_line("x"));
-    while (p.server.controls < 50)
-        uv_run(&p.loop, UV_RUN_ONCE);
-    pair_close(&p);
-    channel_unref(NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -986,11 +870,6 @@ int main(void)
         cmocka_unit_test(waits_have_ends),
         cmocka_unit_test(a_dead_channel_ends_all_waits),
         cmocka_unit_test(closing_under_load),
-        cmocka_unit_test(an_idle_peer_answers),
-        cmocka_unit_test(a_silent_peer_is_dead),
-        cmocka_unit_test(no_streams_before_the_greeting),
-        cmocka_unit_test(the_greeting_has_a_limit),
-        cmocka_unit_test(control_messages_arrive),
     };
 
     return cmocka_run_group_tests(tests, make_pki, drop_pki);
