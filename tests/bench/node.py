@@ -40,7 +40,8 @@ def run(b):
     one, one_lines = make(b, f'{work}/one', 'full', command)
     two, two_lines = make(b, f'{work}/two', 'fresh', command)
     state = f'{one}/.openclaw'
-    subprocess.run([f'{b.top}/tests/bench/grow-node', state, '--megabytes', str(b.o.megabytes)], check=True)
+    more = max(1, b.o.megabytes - size_of(state) // 1000000)
+    subprocess.run([f'{b.top}/tests/bench/grow-node', state, '--megabytes', str(more)], check=True)
     size = size_of(state)
     b.notes.append(f'node: {size / 1e6:.0f} MB in {sum(len(f) for _, _, f in os.walk(state))} files')
     subprocess.run(['cp', '-a', two, f'{work}/two.fresh'], check=True)
