@@ -48,8 +48,8 @@ cp "$T/out" "$T/plan.txt"
 has "gateway.port"; has "$src_port.*$dst_port"; has 'agents.entries.ops.workspace'; has REPORT_DIR; has 'cron_jobs\[.*job_json'
 has 'channels.telegram.enabled'; has 'foreign|stays'
 ctl --json migrate src dst --clone --plan --snapshot "$snap" >"$T/plan.json"
-jq -e '.result.edits | length > 20' "$T/plan.json" >/dev/null || die "few edits"
-jq -e '[.result.edits[] | select(.place == "gateway.auth.token" and .secret)] | length == 1' "$T/plan.json" >/dev/null || die "token edit"
+jq -e '.job.result.edits | length > 20' "$T/plan.json" >/dev/null || die "few edits"
+jq -e '[.job.result.edits[] | select(.place == "gateway.auth.token" and .secret)] | length == 1' "$T/plan.json" >/dev/null || die "token edit"
 [[ $(state_of "$B" | sha256sum) == "$hash_before" && $(find "$T/b" | sort) == "$files_before" ]] || die "the plan changed the target"
 
 step "no secret is written down anywhere"
@@ -70,7 +70,7 @@ no_secrets() {
 no_secrets
 
 step "apply that plan"
-plan=$(jq -r .result.plan "$T/plan.json")
+plan=$(jq -r .job.result.plan "$T/plan.json")
 expect 0 ctl migrate src dst --apply "$plan" --yes
 has 'applied'
 accept "$B" "$dst_port" "$dst_token" || die "the clone cannot run"
@@ -81,7 +81,7 @@ has '// 主节点的网关配置' "$B/openclaw.json"; has '// the reverse proxy 
 diff "$A/openclaw.json" "$B/openclaw.json" >"$T/out" || true
 python3 - "$T/plan.json" "$A" "$B" <<'P'
 import json, sys
-plan, a, b = json.load(open(sys.argv[1]))['result'], sys.argv[2], sys.argv[3]
+plan, a, b = json.load(open(sys.argv[1]))['job']['result'], sys.argv[2], sys.argv[3]
 # every changed or dropped line of the two text files belongs to an edit that the plan named
 for name, section in (('openclaw.json', 'gateway'), ('.env', 'env')):
     old, new = open(f'{a}/{name}').read().split('\n'), open(f'{b}/{name}').read()
@@ -112,7 +112,7 @@ step "what changed since the plan stops it"
 ctl --json migrate src dst --clone --plan --snapshot "$snap" >"$T/plan.json"
 sed -i "s/$dst_port/$((dst_port + 1))/" "$B/openclaw.json"
 before=$(state_of "$B" | sha256sum)
-expect 1 ctl migrate src dst --apply "$(jq -r .result.plan "$T/plan.json")" --yes
+expect 1 ctl migrate src dst --apply "$(jq -r .job.result.plan "$T/plan.json")" --yes
 has 'not the one that was agreed'
 [[ $(state_of "$B" | sha256sum) == "$before" ]] || die "something happened all the same"
 expect 2 ctl migrate src dst --clone --snapshot "$snap"   # nobody to ask

@@ -1,0 +1,50 @@
+# Goal: a move stops and fences the source, the target takes over with what was in the source at its end; a source
+# that cannot be stopped needs a word; a target that does not come up is put back and the source goes on.
+. "$(dirname "$(readlink -f "$0")")/../lib/ocm.sh"
+
+gateways
+start_controller
+A=$T/a/www/server/openclaw B=$T/b/home/linou/.openclaw
+live_node src "$A" "$T/a/www/wwwroot"
+live_node dst "$B" "$T/b/home/linou" --empty
+gw src start; gw dst start
+runs() { gw "$1" status; }
+runs src && runs dst || die "the fake gateways do not run"
+
+step "the target does not come up: all is as it was, and the source runs again"
+before_dst=$(state_of "$B" | grep -v 'started.log\|tmp/' | sha256sum)
+touch "$T/gw-dst/broken"
+expect 1 ctl migrate src dst --move --yes
+has 'rolled-back'
+[[ $(state_of "$B" | grep -v 'started.log\|tmp/' | sha256sum) == "$before_dst" ]] || die "the target is another"
+rm "$T/gw-dst/broken"
+wait_for 20 runs src || die "the source was left stopped"
+wait_for 20 runs dst || gw dst start
+
+step "move"
+ctl --json migrate src dst --move --plan >"$T/plan.json"
+[[ $(jq -r .job.result.intention "$T/plan.json") == move ]] || die "intention"
+echo 'written after the plan' >"$A/workspace/late.md"
+expect 0 ctl migrate src dst --apply "$(jq -r .job.result.plan "$T/plan.json")" --yes
+has applied
+runs src && die "two gateways live"
+wait_for 20 runs dst || die "the target does not run"
+has 'written after the plan' "$B/workspace/late.md"
+has '"enabled": true' "$B/openclaw.json"
+hasnt "$T/a" "$B/openclaw.json"; hasnt "$T/a" "$B/.env"
+
+step "the fence holds"
+gw dst stop
+expect 0 ctl migrate dst src --clone --yes
+has 'fenced and stays down' # it is not started by us either
+runs src && die "a fenced gateway was started"
+expect 0 ctl node gateway src unfence
+expect 0 ctl node gateway src start
+wait_for 20 runs src || die "it does not run when the fence is gone"
+
+step "a source that is gone needs a word"
+live_node third "$T/c/.openclaw" "$T/c" --empty
+stop_pid "${agent[dst]}"
+expect 13 ctl migrate dst third --move --yes --snapshot "$(newest dst)"
+has 'source-gone|not connected'
+hasnt 'not known'
