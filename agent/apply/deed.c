@@ -90,6 +90,23 @@ static int check(struct deed *d, bool running, int64_t wait_ms)
     return rc;
 }
 
+/* Look at the node again: another state may mean another port. */
+static void renew_gateway(struct apply *a)
+{
+    struct openclaw now = {0};
+    struct buf notes = {0};
+    struct gateway *g = NULL;
+
+    if (openclaw_detect(a->o->conf, &now, &notes, NULL) == 0)
+        g = gateway_new(a->o->conf, &now);
+    if (g) {
+        gateway_free(a->gateway);
+        a->gateway = g;
+    }
+    openclaw_fini(&now);
+    buf_free(&notes);
+}
+
 static int start_and_check(struct deed *d)
 {
     struct apply *a = d->a;
@@ -193,6 +210,8 @@ static int forwards(struct deed *d)
     if (rc == 0)
         rc = guard(d, false);
     if (rc == 0)
+        renew_gateway(a);
+    if (rc == 0)
         rc = d->start ? start_and_check(d)
                       : check(d, false, a->o->health_wait_ms);
     if (rc == 0)
@@ -205,8 +224,11 @@ static int forwards(struct deed *d)
 static void start_as_before(struct deed *d)
 {
     struct error e = {0};
+    struct buf text = {0};
+    bool down = gateway_status(d->a->gateway, &text) == GATEWAY_STOPPED;
 
-    if (d->before != GATEWAY_RUNNING)
+    buf_free(&text);
+    if (d->before != GATEWAY_RUNNING || !down)
         return;
     apply_say(d->a, "start", NULL);
     if (gateway_start(d->a->gateway, false, &e) < 0)
@@ -268,6 +290,7 @@ static int back(struct deed *d, int cause)
             d->e->text, e.text);
         return error_set(d->e, rc, "%s", a->out->reason);
     }
+    renew_gateway(a);
     start_as_before(d);
     a->out->state = "rolled-back";
     a->out->reason = mem_strdup(d->e->text);

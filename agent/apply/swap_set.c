@@ -343,26 +343,40 @@ static int walk_dir(struct walk *w, const char *rel, const char *live,
                     const char *fresh, const struct claims *claims, int depth,
                     bool *whole);
 
-/* A file or link of the target. Sets *whole to false when it stays. */
-static int walk_file(struct walk *w, const struct pairs *pairs,
-                     const struct pair *p, const char *rel, const char *live,
-                     const char *fresh, bool owned, bool *whole)
+/* A write-ahead log goes where its database goes. */
+static bool follows_database(const struct walk *w, const struct pairs *pairs,
+                             const struct pair *p, const char *live,
+                             const struct claims *claims)
 {
     char *base = database_of(p->name);
     const struct pair *db = base ? find(pairs, base) : NULL;
+    bool follows = db && db->fresh == FOUND_OTHER;
 
-    /* a write-ahead log goes where its database goes */
-    if (!owned && db && db->fresh == FOUND_OTHER)
-        owned = true;
+    if (db && !follows && db->live == FOUND_OTHER) {
+        char *path = database_of(live);
+        struct claims own = {0};
+
+        narrow(w, claims, path, false, &own);
+        follows = own.count > 0 && !was_dropped(w, path);
+        free(own.items);
+        free(path);
+    }
     free(base);
+    return follows;
+}
+
+/* A file or link of the target. Sets *whole to false when it stays. */
+static void walk_file(struct walk *w, const struct pairs *pairs,
+                      const struct pair *p, const char *rel, const char *live,
+                      const char *fresh, bool owned, bool *whole)
+{
     if (p->fresh == FOUND_NONE && (!owned || was_dropped(w, live))) {
         *whole = false;
-        return 0;
+        return;
     }
     add_entry(w, rel, live, true, p->fresh != FOUND_NONE);
     if (p->fresh == FOUND_OTHER)
         add_absent_sidecars(w, pairs, p->name, rel, fresh);
-    return 0;
 }
 
 static int walk_pair(struct walk *w, const struct pairs *pairs,
@@ -391,7 +405,10 @@ static int walk_pair(struct walk *w, const struct pairs *pairs,
     }
     narrow(w, claims, live, p->live == FOUND_DIR, &own);
     if (p->live != FOUND_DIR) {
-        rc = walk_file(w, pairs, p, rel, live, fresh, own.count > 0, whole);
+        bool owned =
+            own.count > 0 || follows_database(w, pairs, p, live, claims);
+
+        walk_file(w, pairs, p, rel, live, fresh, owned, whole);
     } else {
         rc = walk_dir(w, rel, live, p->fresh == FOUND_DIR ? fresh : NULL, &own,
                       depth + 1, &all);

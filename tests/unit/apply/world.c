@@ -178,8 +178,8 @@ void world_fill(const struct world *w)
     setxattr(path, "user.ocm", "mark", 4, 0);
     age(w->ws, "deep/run.sh", 1600000000, 123456789);
     age(w->ws, "link", 1500000000, 5);
-    put_file(w->ws, "ro/file", "in a folder that cannot be written", 0400);
-    snprintf(path, sizeof(path), "%s/ro", w->ws);
+    put_file(w->state, "frozen/file", "its folder cannot be written", 0400);
+    snprintf(path, sizeof(path), "%s/frozen", w->state);
     assert_int_equal(chmod(path, 0555), 0);
     age(w->ws, "deep", 1400000000, 999999999);
     age(w->ws, "", 1400000001, 1);
