@@ -21,7 +21,7 @@
 #include "common/base/text.h"
 
 #define TOKEN_FILE_MAX 4096
-#define AGENT_MMAP_BYTES (128 * 1024)
+#define AGENT_MMAP_BYTES (1024 * 1024)
 
 static const char usage_text[] =
     "Usage: ocm-agent [--config FILE] [run]\n"
@@ -278,7 +278,7 @@ int main(int argc, char **argv)
     if (rc)
         return rc == 1 ? 0 : 2;
     signal(SIGPIPE, SIG_IGN);
-    /* big buffers go back to the system as soon as they are free */
+    /* the largest buffers go back to the system when they are free */
     mallopt(M_MMAP_THRESHOLD, AGENT_MMAP_BYTES);
     mallopt(M_ARENA_MAX, 2);
     umask(077);
