@@ -11,7 +11,7 @@
  *     --hold FILE        a helper that outlives it keeps FILE open
  *
  * DIR/started.log gets a line per start: "quiet" or "full". It ends by itself
- * after a minute, whatever happens. */
+ * after LIFE_SECONDS, whatever happens. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,6 +23,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef LIFE_SECONDS
+#define LIFE_SECONDS 60
+#endif
 
 struct options {
     const char *state, *hold;
@@ -204,7 +208,7 @@ int main(int argc, char **argv)
     server = listen_on(o.port); /* before the command returns */
     detach();
     signal(SIGTERM, o.ignore_term ? SIG_IGN : on_term);
-    alarm(60);
+    alarm(LIFE_SECONDS);
     log_start(&o);
     if (o.hold)
         leave_helper(&o);

@@ -78,7 +78,7 @@ FAKE_STATE=/home/claw/.openclaw FAKE_PORT=28789
 fake_host() {
   local name=$1 root; shift
   root=$(lab root "$name")
-  cc -O1 -static -D_GNU_SOURCE -o "$root/usr/local/bin/fake_gateway" "$here/fake_gateway.c" || die "fake_gateway"
+  cc -O1 -static -D_GNU_SOURCE -DLIFE_SECONDS=900 -o "$root/usr/local/bin/fake_gateway" "$here/fake_gateway.c" || die "fake_gateway"
   install -m 755 "$top/deploy/sample-node" "$root/usr/local/bin/sample-node"
   lab as "$name" "sample-node $FAKE_STATE /home/claw $FAKE_PORT $*" </dev/null
   mkdir -p "$root/home/claw/.config/systemd/user"
