@@ -16,7 +16,8 @@ request_handler get_snapshots, get_snapshot, get_files, get_file;
 request_handler get_diff;
 /* handle_jobs.c */
 request_handler get_jobs, get_job, get_job_events, post_job_cancel,
-    post_backups, post_plans, post_migrations, post_restores, post_verify, post_gateway;
+    post_backups, post_plans, post_migrations, post_restores, post_verify,
+    post_gateway;
 /* handle_transfer.c */
 request_handler get_export, post_imports;
 

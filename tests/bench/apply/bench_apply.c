@@ -61,8 +61,8 @@ int main(int argc, char **argv)
         return 2;
     }
     world_init(&w);
-    text = mem_printf("{agents:{list:[{id:\"main\",workspace:\"%s\"}]}}",
-                      argv[1]);
+    text =
+        mem_printf("{agents:{list:[{id:\"main\",workspace:\"%s\"}]}}", argv[1]);
     put_file(w.state, "openclaw.json", text, 0600);
     t = clock_monotonic_ms();
     world_backup(&w);
@@ -85,8 +85,8 @@ int main(int argc, char **argv)
         printf("plan: %lld ms\n", (long long)(clock_monotonic_ms() - t));
         last_ms = t = clock_monotonic_ms();
         rc = apply_run(&o, &agreed, &r, &e);
-        printf("apply: %lld ms, %s %s\n",
-               (long long)(clock_monotonic_ms() - t), r.state, e.text);
+        printf("apply: %lld ms, %s %s\n", (long long)(clock_monotonic_ms() - t),
+               r.state, e.text);
     }
     getrusage(RUSAGE_SELF, &usage);
     printf("peak %ld MiB with the whole snapshot in memory\n",
