@@ -34,7 +34,7 @@ step "a long cut, in a backup of one and a restore of the other"
 lab as h2 "rm -rf $FAKE_STATE/media; mkdir $FAKE_STATE/media; echo other >$FAKE_STATE/workspace/other.md" </dev/null
 other=$(picture h2)
 more_data h1
-expect 0 ctl -q --json restore h2 --snapshot "$snap" --plan
+json_out restore h2 --snapshot "$snap" --plan
 plan=$(plan_in "$T/out")
 backup=$(start_backup h1)
 upon "$backup" '"bytes' || die "no progress: $(ctl job show "$backup")"

@@ -22,7 +22,7 @@ for moment in stage safety stop swap start health end; do
   want=$((1 - now))
   seen=
   for attempt in 1 2 3; do # facts of a host that just came up may still change: then the plan is made again
-    expect 0 ctl -q --json restore h1 --snapshot "${snap[want]}" --plan
+    json_out restore h1 --snapshot "${snap[want]}" --plan
     cp "$T/out" "$T/plan.$attempt"
     plan=$(plan_in "$T/out")
     job=$(apply_plan "$plan" h1)

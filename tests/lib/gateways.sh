@@ -71,3 +71,8 @@ acceptance() {
   [[ $(grep -c . <<<"$jobs") == "$5" ]] || fault "$(grep -c . <<<"$jobs") cron jobs, not $5"
   return $bad
 }
+
+# json_out COMMAND...: of ocmctl; its document alone in $T/out
+json_out() {
+  ctl --json "$@" >"$T/out" 2>"$T/err" </dev/null || { cat "$T/err" "$T/out"; die "$*"; }
+}
