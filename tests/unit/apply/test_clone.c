@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* agent/apply: clones into empty and living nodes, rows merged, and folders
+ * that belong to somebody else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/files.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "case.h"
+#include "world.h"
+
+/* ---- clones ---- */
+
+static void a_clone_keeps_what_is_the_targets(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340], ws[360];
+    struct conf_list none = {0};
+    struct openclaw_conf conf = w.conf;
+
+    (void)state;
+    snprintf(home, sizeof(home), "%s/other", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(state_dir, "openclaw.json.bak", "the target's own", 0600);
+    put_file(state_dir, "openclaw.json", "{gateway:{port:29900}}", 0600);
+    snprintf(ws, sizeof(ws), "%s/workspace", state_dir); /* the default */
+    put_file(state_dir, "logs/own.log", "own log", 0600);
+    put_file(state_dir, "cron/own.json", "{}", 0600);
+    put_file(w.state, "logs/source.log", "source log", 0600);
+    put_file(w.state, "openclaw.json.bak", "the source's", 0600);
+    world_backup(&w);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    conf.extra = &none;
+    o.root = w.root;
+    o.conf = &conf;
+    o.intention = INTENT_CLONE;
+    snprintf(fake.state_dir, sizeof(fake.state_dir), "%s", state_dir);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    check_is(state_dir, "openclaw.json.bak", "the target's own");
+    check_is(state_dir, "logs/own.log", "own log"); /* dropped section */
+    check_is(state_dir, "logs/source.log", NULL);
+    check_is(state_dir, "cron/own.json", NULL); /* replaced section */
+    check_is(ws, "AGENTS.md", "# agents\n");
+    assert_null(strstr(get_file(state_dir, "openclaw.json"), w.home));
+    assert_string_equal(section_in(&r, "logs")->action, "drop");
+    assert_string_equal(section_in(&r, "workspace")->target, ws);
+    check_is(w.state, "logs/source.log", "source log");
+    apply_result_fini(&r);
+}
+
+/* A node of the SQLite era: its state database, as little as is needed. */
+static void make_state_database(const char *state_dir, const char *device,
+                                const char *job)
+{
+    char *path = path_join(state_dir, "state/openclaw.sqlite");
+    char *sql = mem_printf(
+        "PRAGMA user_version=18;"
+        "CREATE TABLE cron_jobs(store_key TEXT, job_id TEXT, declaration_key "
+        "TEXT, job_json TEXT, PRIMARY KEY(store_key, job_id));"
+        "CREATE TABLE device_identities(device_id TEXT PRIMARY KEY);"
+        "INSERT INTO cron_jobs VALUES('%s/cron/jobs.json','%s',NULL,'{}');"
+        "INSERT INTO device_identities VALUES('%s');",
+        state_dir, job, device);
+    sqlite3 *db = NULL;
+
+    put_file(state_dir, "state/openclaw.sqlite", "", 0600);
+    unlink(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+    free(sql);
+}
+
+static int64_t count_rows(const char *state_dir, const char *what)
+{
+    char *path = path_join(state_dir, "state/openclaw.sqlite");
+    char *sql = mem_printf("SELECT count(*) FROM %s", what);
+    sqlite3_stmt *st = NULL;
+    sqlite3 *db = NULL;
+    int64_t n;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    free(path);
+    free(sql);
+    return n;
+}
+
+static char *merge_target;
+
+/* The target's gateway writes to its database after the staging. */
+static int safety_writes_a_row(void *arg, struct id *snapshot, struct error *e)
+{
+    char *path = path_join(merge_target, "state/openclaw.sqlite");
+    sqlite3 *db = NULL;
+
+    (void)arg;
+    (void)snapshot;
+    (void)e;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "INSERT INTO device_identities VALUES('late')", NULL,
+                     NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+    return 0;
+}
+
+static void a_merge_loses_no_late_row(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct openclaw_conf conf = w.conf;
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340];
+
+    (void)state;
+    snprintf(home, sizeof(home), "%s/other", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(state_dir, "openclaw.json", "{gateway:{port:29900}}", 0600);
+    make_state_database(state_dir, "target", "job-of-target");
+    make_state_database(w.state, "source", "job-of-source");
+    world_backup(&w);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    o.root = w.root;
+    o.conf = &conf;
+    o.intention = INTENT_CLONE;
+    o.no_start = true;
+    o.safety = safety_writes_a_row;
+    merge_target = state_dir;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(section_in(&r, "state")->action, "merge");
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='target'"), 1);
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='late'"), 1);
+    assert_int_equal(
+        count_rows(state_dir, "device_identities WHERE device_id='source'"), 0);
+    assert_int_equal(
+        count_rows(state_dir, "cron_jobs WHERE job_id='job-of-source'"), 1);
+    apply_result_fini(&r);
+}
+
+static void rows_come_only_with_their_database(void **state)
+{
+    const char *names[] = {"cron"};
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id agreed;
+
+    (void)state;
+    make_state_database(w.state, "source", "job-of-source");
+    world_backup(&w);
+    o.root = w.root;
+    o.sections = names;
+    o.section_count = 1;
+    assert_int_equal(apply_plan(&o, &r, &e), 0);
+    assert_non_null(warning_in(&r, "rows-only"));
+    agreed = r.digest;
+    apply_result_fini(&r);
+    assert_int_equal(apply_run(&o, &agreed, &r, &e), OCM_E_DENIED);
+    assert_string_equal(r.state, "unchanged");
+    apply_result_fini(&r);
+}
+
+static void foreign_folders_are_not_written(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct openclaw_conf conf = w.conf;
+    struct apply_result r;
+    struct error e = {0};
+    char home[320], state_dir[340], outside[340];
+
+    (void)state;
+    /* the source keeps a workspace where this node has no business */
+    snprintf(outside, sizeof(outside), "%s/outside", w.dir);
+    snprintf(home, sizeof(home), "%s/elsewhere", w.dir);
+    snprintf(state_dir, sizeof(state_dir), "%s/.openclaw", home);
+    put_file(outside, "AGENTS.md", "# agents", 0600);
+    {
+        char *text = mem_printf("{agents:{list:[{id:\"main\",workspace:"
+                                "\"%s\"}]}}",
+                                outside);
+
+        put_file(w.state, "openclaw.json", text, 0600);
+        free(text);
+    }
+    world_backup(&w);
+    assert_int_equal(tree_remove(outside, NULL), 0);
+    conf.home = home;
+    conf.state_dir = state_dir;
+    assert_int_equal(mkdir(home, 0700), 0);
+    o.conf = &conf;
+    o.root = w.root;
+    o.no_start = true;
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_non_null(warning_in(&r, "outside"));
+    assert_false(file_exists(outside));
+    check_is(state_dir, ".env", "A=1\n");
+    apply_result_fini(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_clone_keeps_what_is_the_targets),
+        TEST(a_merge_loses_no_late_row),
+        TEST(rows_come_only_with_their_database),
+        TEST(foreign_folders_are_not_written),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
