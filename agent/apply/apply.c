@@ -154,7 +154,7 @@ int apply_run(const struct apply_options *o, const struct id *agreed,
     if (rc == 0)
         rc = safety(&a, e);
     if (rc == 0) {
-        a.gateway = gateway_new(o->conf, &a.target);
+        a.gateway = gateway_new(&a.conf, &a.target);
         rc = deed(&a, &s, e);
     } else {
         prepare_undo(&a, &s);

@@ -97,8 +97,8 @@ static void renew_gateway(struct apply *a)
     struct buf notes = {0};
     struct gateway *g = NULL;
 
-    if (openclaw_detect(a->o->conf, &now, &notes, NULL) == 0)
-        g = gateway_new(a->o->conf, &now);
+    if (openclaw_detect(&a->conf, &now, &notes, NULL) == 0)
+        g = gateway_new(&a->conf, &now);
     if (g) {
         gateway_free(a->gateway);
         a->gateway = g;

@@ -430,7 +430,7 @@ int edit_again(struct apply *a, struct error *e)
     struct openclaw now = {0};
     struct buf notes = {0};
     struct id digest;
-    int rc = openclaw_detect(a->o->conf, &now, &notes, e);
+    int rc = openclaw_detect(&a->conf, &now, &notes, e);
 
     buf_free(&notes);
     if (rc == 0) {

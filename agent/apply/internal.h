@@ -42,7 +42,10 @@ struct apply {
     const struct apply_options *o;
     struct apply_result *out;
     struct openclaw target;
-    char *state_real; /* its state directory, links followed */
+    struct openclaw_conf conf; /* the agent's, with the state and the config
+                                  that were found: a gateway that runs may
+                                  have shown the way to them */
+    char *state_real;          /* its state directory, links followed */
     struct gateway *gateway;
     struct snap snap;
     struct adapt *adapt;

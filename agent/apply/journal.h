@@ -3,7 +3,8 @@
  * with a checksum: {"sum":"<16 hex>","e":{"k":"<kind>",...}}. Written before
  * what it speaks of; the last line may be torn, any other must be whole.
  *
- *   begin      job, time; stages {parent, dir, kept}
+ *   begin      job, time; state, config: where they are; stages {parent, dir,
+ *              kept}
  *   place      path, label, stage
  *   staged     everything new is on the disk
  *   stop       running: was the gateway up? It is about to be stopped.

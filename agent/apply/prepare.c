@@ -139,6 +139,12 @@ static int look_at_target(struct apply *a, struct error *e)
         rc = error_set(e, OCM_E_INVALID,
                        "this node does not know its state directory: set "
                        "state_dir in agent.conf");
+    if (rc == 0) {
+        a->conf = *a->o->conf;
+        a->conf.state_dir = a->target.state_dir;
+        if (a->target.config_path)
+            a->conf.config_path = a->target.config_path;
+    }
     return rc;
 }
 

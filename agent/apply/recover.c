@@ -37,11 +37,14 @@ struct recovery {
 /* The gateway as it is to be found now; the state may be half swapped. */
 static struct gateway *gateway_now(struct recovery *r, struct openclaw *o)
 {
+    struct openclaw_conf conf = *r->conf;
     struct buf notes = {0};
     struct gateway *g = NULL;
 
-    if (openclaw_detect(r->conf, o, &notes, r->e) == 0)
-        g = gateway_new(r->conf, o);
+    conf.state_dir = r->s.state_dir;
+    conf.config_path = r->s.config_path;
+    if (openclaw_detect(&conf, o, &notes, r->e) == 0)
+        g = gateway_new(&conf, o);
     buf_free(&notes);
     return g;
 }

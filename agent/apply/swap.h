@@ -58,6 +58,7 @@ struct swap_stage {
 struct swap {
     struct journal *journal;
     char *job;
+    char *state_dir, *config_path; /* of the node, as they were found */
     struct swap_stage *stages;
     size_t stage_count, stage_cap;
     struct swap_place *places;

@@ -45,9 +45,11 @@ int swap_log_begin(struct swap *s, struct error *e)
                               journal_path(s->stages[i].dir), "kept",
                               journal_path(s->stages[i].kept)));
     rc = journal_add(s->journal,
-                     json_pack("{s:s,s:i,s:o,s:s,s:o}", "k", "begin", "version",
-                               1, "job", journal_path(s->job), "time", now,
-                               "stages", stages),
+                     json_pack("{s:s,s:i,s:o,s:s,s:o,s:o,s:o}", "k", "begin",
+                               "version", 1, "job", journal_path(s->job),
+                               "time", now, "state", journal_path(s->state_dir),
+                               "config", journal_path(s->config_path), "stages",
+                               stages),
                      false, e);
     for (size_t i = 0; rc == 0 && i < s->place_count; i++)
         rc = journal_add(s->journal,
@@ -142,6 +144,8 @@ void swap_fini(struct swap *s)
     free(s->places);
     free(s->ops);
     free(s->job);
+    free(s->state_dir);
+    free(s->config_path);
     *s = (struct swap){0};
 }
 
@@ -158,7 +162,11 @@ static bool read_begin(struct swap *s, const json_t *line)
     bool good = json_integer_value(json_object_get(line, "version")) == 1;
 
     free(s->job);
+    free(s->state_dir);
+    free(s->config_path);
     s->job = path_in(line, "job");
+    s->state_dir = path_in(line, "state");
+    s->config_path = path_in(line, "config");
     for (size_t i = 0; i < json_array_size(stages); i++) {
         const json_t *j = json_array_get(stages, i);
         struct swap_stage *stage;
@@ -171,7 +179,7 @@ static bool read_begin(struct swap *s, const json_t *line)
                                      .kept = path_in(j, "kept")};
         good = good && stage->parent && stage->dir && stage->kept;
     }
-    return good && s->job;
+    return good && s->job && s->state_dir && s->config_path;
 }
 
 static bool read_place(struct swap *s, const json_t *line)

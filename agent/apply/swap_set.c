@@ -535,6 +535,8 @@ static int walk_place(struct walk *w)
 void swap_set_begin(const struct apply *a, struct swap *out)
 {
     out->job = mem_strdup(a->o->job);
+    out->state_dir = mem_strdup(a->conf.state_dir);
+    out->config_path = mem_strdup(a->conf.config_path);
     for (size_t i = 0; i < a->stage_count; i++) {
         const struct stage *s = &a->stages[i];
 
