@@ -3,7 +3,7 @@
  *
  *   no "swap" line     nothing changed: stages go, the guard is lifted, the
  *                      gateway runs again if it ran
- *   "swap", no mark    stop, guard, walk back, mark "undone", then as above
+ *   "swap", no mark    guard, stop, walk back, mark "undone", then as above
  *   "undone"           as above, without the walk
  *   "commit"           forwards: what was kept gets its name, stages go, the
  *                      gateway runs if it is to run
@@ -61,11 +61,13 @@ static int walk_back(struct recovery *r)
     struct gateway *g = gateway_now(r, &o);
     int rc = g ? 0 : r->e->code;
 
-    if (rc == 0)
-        rc = gateway_stop(g, RECOVER_STOP_MS, r->e);
-    apply_point();
+    /* the guard comes first: it was off while the new state was tried, so a
+     * host that boots may be starting the gateway at this very moment */
     if (rc == 0)
         rc = gateway_guard(g, true, r->e);
+    apply_point();
+    if (rc == 0)
+        rc = gateway_stop(g, RECOVER_STOP_MS, r->e);
     apply_point();
     if (rc == 0)
         rc = swap_undo(&r->s, r->e);
