@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How long does a first restore take, apart from the wire?
  *
- *   bench_apply TREE DEST [ZSTD]
+ *   bench_apply TREE DEST
  *
  * captures TREE as a workspace into memory, then applies it onto an empty
  * node below DEST; both are timed. */
