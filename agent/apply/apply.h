@@ -2,7 +2,7 @@
 /* Apply: a snapshot onto this node. Plan and deed share one path:
  *
  *   fetch -> stage (beside the target, 0700) -> verify -> adapt -> [plan ends]
- *   -> fsync -> journal -> safety backup -> stop gateway -> guard -> swap
+ *   -> fsync -> journal -> safety backup -> guard -> stop gateway -> swap
  *   -> start quiet -> health -> start -> health -> commit
  *
  * Any failure walks the journal back. Killed anywhere: apply_recover at the

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* From a full stage to the commit mark.
  *
- *   stop the gateway and prove it down -> is the node still as planned?
- *   -> guard on -> list the swap in the journal -> swap -> guard off
+ *   guard on -> stop the gateway and prove it down -> is the node still as
+ *   planned? -> list the swap in the journal -> swap -> guard off
  *   -> start quiet -> health -> stop -> start -> health -> commit
  *
  * A failure before the journal's "swap" line: guard off, start as before,
- * nothing has changed. After it: stop, guard on, walk back, guard off, start
+ * nothing has changed. After it: guard on, stop, walk back, guard off, start
  * as before. A walk that cannot be finished leaves the guard on and the
  * journal where it is, for the next start of the agent. */
 #include "agent/apply/internal.h"
@@ -167,6 +167,10 @@ static int stop(struct deed *d)
     buf_free(&why);
     rc = swap_log_mark(d->s, "stop", "running", d->before == GATEWAY_RUNNING,
                        d->e);
+    if (rc == 0)
+        rc = swap_log_mark(d->s, "guard", NULL, false, d->e);
+    if (rc == 0) /* first: what restarts it by itself does not come between */
+        rc = guard(d, true);
     if (rc < 0)
         return rc;
     apply_say(a, "stop", NULL);
@@ -201,10 +205,6 @@ static int forwards(struct deed *d)
 
     if (rc == 0)
         rc = edit_again(a, d->e);
-    if (rc == 0)
-        rc = swap_log_mark(d->s, "guard", NULL, false, d->e);
-    if (rc == 0)
-        rc = guard(d, true);
     if (rc == 0)
         rc = swap(d);
     if (rc == 0)
@@ -257,9 +257,10 @@ static int walk_back(struct deed *d, struct error *e)
 
     apply_say(a, "back", NULL);
     if (d->lifted) {
-        rc = gateway_stop(a->gateway, a->o->stop_bound_ms, e);
+        rc = gateway_guard(a->gateway, true, e);
+        apply_point();
         if (rc == 0)
-            rc = gateway_guard(a->gateway, true, e);
+            rc = gateway_stop(a->gateway, a->o->stop_bound_ms, e);
         apply_point();
     }
     if (rc == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How long does a first restore take, apart from the wire?
  *
- *   bench_apply TREE DEST
+ *   apply_bench TREE DEST
  *
  * captures TREE as a workspace into memory, then applies it onto an empty
  * node below DEST; both are timed. */
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     int rc;
 
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_apply TREE DEST\n");
+        fprintf(stderr, "usage: apply_bench TREE DEST\n");
         return 2;
     }
     world_init(&w);
