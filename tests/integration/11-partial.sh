@@ -63,7 +63,8 @@ while time.time() < end:
 P
 python3 "$T/writer.py" "$w/live" </dev/null >/dev/null 2>&1 &
 writer=$!; pids+=("$writer")
-wait_for 10 test -e "$w/live/v60"
+many_written() { [[ -n $(find "$w/live" -name 'v[0-9][0-9][0-9]*' -print -quit) ]]; }
+wait_for 20 many_written
 for i in 1 2 3; do
   expect 3 ctl backup one # the unreadable ones are still there
   rst restore "$(newest one)" --target "$T/r$i" >/dev/null
