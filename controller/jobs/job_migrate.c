@@ -73,10 +73,31 @@ static int plan_last(struct job *j, struct plan_request *p,
     return rc;
 }
 
+/* What a move did to the two gateways, to be undone when it fails. */
+struct fences {
+    bool source_ran;  /* before the fence */
+    bool target_free; /* it was fenced by an earlier move away from it */
+};
+
+static bool gateway_is(struct job *j, const struct node *node,
+                       const char *state, bool *fenced, struct error *e)
+{
+    json_t *r = json_object();
+    bool is =
+        kinds_gateway(j, node, "status", r, e) == 0 &&
+        strcmp(json_string_value(json_object_get(r, "state")), state) == 0;
+
+    *fenced = json_is_true(json_object_get(r, "fenced"));
+    json_decref(r);
+    return is;
+}
+
 static int fence_source(struct job *j, struct plan_request *p,
-                        const json_t *agreed, bool source_gone, struct error *e)
+                        const json_t *agreed, bool source_gone,
+                        struct fences *f, struct error *e)
 {
     struct controller *c = job_context(j);
+    bool fenced;
     int rc;
 
     if (!nodes_connected(c->nodes, p->source.id)) {
@@ -94,22 +115,39 @@ static int fence_source(struct job *j, struct plan_request *p,
                          p->source.name);
     }
     job_step(j, "fence the source");
+    f->source_ran = gateway_is(j, &p->source, "running", &fenced, e);
+    p->source_fenced = true; /* a fence may stand although the stop failed */
     rc = kinds_gateway(j, &p->source, "fence", NULL, e);
-    if (rc < 0)
-        return rc;
-    p->source_fenced = true;
-    return plan_last(j, p, agreed, e);
+    return rc < 0 ? rc : plan_last(j, p, agreed, e);
 }
 
-static void release_source(struct job *j, struct plan_request *p)
+/* A move back: the target is the one that shall live now. */
+static int free_target(struct job *j, struct plan_request *p, struct fences *f,
+                       struct error *e)
+{
+    bool fenced;
+
+    gateway_is(j, &p->target, "stopped", &fenced, NULL);
+    if (!fenced)
+        return 0;
+    job_step(j, "free the target");
+    f->target_free = true;
+    return kinds_gateway(j, &p->target, "unfence", NULL, e);
+}
+
+static void release_source(struct job *j, struct plan_request *p,
+                           const struct fences *f)
 {
     struct error e = {0};
 
+    if (f->target_free && kinds_gateway(j, &p->target, "fence", NULL, &e) < 0)
+        job_log(j, "error", "%s could not be fenced again: %s", p->target.name,
+                e.text);
     if (!p->source_fenced)
         return;
     job_step(j, "free the source");
     if (kinds_gateway(j, &p->source, "unfence", NULL, &e) < 0 ||
-        kinds_gateway(j, &p->source, "start", NULL, &e) < 0)
+        (f->source_ran && kinds_gateway(j, &p->source, "start", NULL, &e) < 0))
         job_log(j, "error",
                 "%s could not be set free again: %s; once it is there: "
                 "ocmctl node gateway %s unfence",
@@ -145,6 +183,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
     struct controller *c = job_context(j);
     const char *id = json_string_value(json_object_get(params, "plan"));
     const char *claim[2];
+    struct fences fences = {0};
     struct plan_request p;
     json_t *kept = NULL;
     bool asked = false; /* the target was told to apply */
@@ -160,7 +199,9 @@ static int run(struct job *j, const json_t *params, json_t *result,
     if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
         rc = fence_source(j, &p, kept,
                           json_is_true(json_object_get(params, "source_gone")),
-                          e);
+                          &fences, e);
+    if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
+        rc = free_target(j, &p, &fences, e);
     asked = rc == 0;
     if (asked)
         rc = plan_request_apply(j, &p, params, result, e);
@@ -176,7 +217,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
                       "gateway SOURCE unfence"
                     : "");
     else if (rc < 0)
-        release_source(j, &p);
+        release_source(j, &p, &fences);
     catalog_audit(c->catalog, job_owner(j), "plan applied", p.target.name,
                   rc < 0 ? e->text : "ok", NULL);
     plan_request_fini(&p);

@@ -38,9 +38,18 @@ gw dst stop
 expect 0 ctl migrate dst src --clone --yes
 has 'fenced and stays down' # it is not started by us either
 runs src && die "a fenced gateway was started"
-expect 0 ctl node gateway src unfence
-expect 0 ctl node gateway src start
-wait_for 20 runs src || die "it does not run when the fence is gone"
+
+step "a move back frees the one that shall live now"
+gw dst start
+expect 0 ctl migrate dst src --move --yes
+wait_for 20 runs src || die "the old source does not run"
+runs dst && die "two gateways live"
+
+step "a fence can be taken away by hand"
+expect 12 ctl node gateway dst start
+expect 0 ctl node gateway dst unfence
+expect 0 ctl node gateway dst start
+wait_for 20 runs dst || die "it does not run when the fence is gone"
 
 step "a source that is gone needs a word"
 live_node third "$T/c/.openclaw" "$T/c" --empty
