@@ -16,6 +16,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/name_service.h"
 #include "common/base/notify.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
@@ -283,6 +284,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     umask(077);
     secret_init();
+    name_service_init();
     log_init("ocm-agent", LOG_INFO);
     rc = load_config(&o, &a->conf, &e);
     if (rc < 0) {
