@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* restic's locks. Taking one: look for others (stale ones are removed), write
- * ours, wait, look again: of two who came at once, at least one sees the
- * other and withdraws. While held, a thread writes a new lock file every few
- * minutes and removes the old one. Source: restic doc/design.rst, "Locks". */
+ * ours, look again: of two who came at once, at least one sees the other and
+ * withdraws. restic waits 200 ms before the second look, for stores whose
+ * listings lag behind; a directory shows a new name at once, so that the one
+ * who wrote later sees the earlier, with or without the wait. While held, a
+ * thread writes a new lock file every few minutes and removes the old one.
+ * Source: restic doc/design.rst, "Locks". */
 #include "controller/repo/repo_internal.h"
 
 #include <errno.h>
@@ -23,7 +26,6 @@
 #define LOCK_REFRESH_S 150
 #define LOCK_RETRY_S 15          /* after a refresh that failed */
 #define LOCK_TRUSTED_S (25 * 60) /* without a refresh; then it is lost */
-#define LOCK_RECHECK_MS 200
 
 struct lock_facts {
     int64_t time_ns;
@@ -189,7 +191,6 @@ static int look_for_others(struct repo *r, bool exclusive,
 static int acquire(struct repo *r, bool exclusive, struct id *mine,
                    struct error *e)
 {
-    struct timespec wait = {0, LOCK_RECHECK_MS * 1000000l};
     int rc = look_for_others(r, exclusive, NULL, e);
 
     if (rc < 0)
@@ -197,8 +198,6 @@ static int acquire(struct repo *r, bool exclusive, struct id *mine,
     rc = write_lock(r, exclusive, mine, e);
     if (rc < 0)
         return rc;
-    while (nanosleep(&wait, &wait) < 0 && errno == EINTR)
-        ;
     rc = look_for_others(r, exclusive, mine, e);
     if (rc < 0)
         remove_lock(r, mine);
