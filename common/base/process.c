@@ -11,11 +11,13 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 
@@ -51,8 +53,23 @@ static int make_pipe(int ends[2])
     return 0;
 }
 
+/* A file without a name that holds the input: no pipe to be kept filled. */
+static int make_input(const struct process_job *job)
+{
+    int fd = memfd_create("input", MFD_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = fd_write_all(fd, job->input, job->input_len);
+    if (rc == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        rc = -errno;
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
 /* posix_spawn with a clean signal state and a group of its own. */
-static int spawn(struct child *c, int out, int err)
+static int spawn(struct child *c, int in, int out, int err)
 {
     const struct process_job *job = c->job;
     posix_spawn_file_actions_t files;
@@ -70,7 +87,10 @@ static int spawn(struct child *c, int out, int err)
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
                                         POSIX_SPAWN_SETSIGMASK |
                                         POSIX_SPAWN_SETSIGDEF);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    if (in >= 0)
+        posix_spawn_file_actions_adddup2(&files, in, 0);
+    else
+        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     if (out >= 0) {
         posix_spawn_file_actions_adddup2(&files, out, 1);
         posix_spawn_file_actions_adddup2(&files, err, 2);
@@ -92,7 +112,7 @@ static int spawn(struct child *c, int out, int err)
 static void child_start(struct child *c)
 {
     struct process_job *job = c->job;
-    int out[2] = {-1, -1}, err[2] = {-1, -1};
+    int in = -1, out[2] = {-1, -1}, err[2] = {-1, -1};
     int rc = 0;
 
     job->exit_code = -1;
@@ -105,8 +125,13 @@ static void child_start(struct child *c)
         if (rc == 0)
             rc = make_pipe(err);
     }
+    if (rc == 0 && job->input) {
+        in = make_input(job);
+        rc = in < 0 ? in : 0;
+    }
     if (rc == 0)
-        rc = spawn(c, out[1], err[1]);
+        rc = spawn(c, in, out[1], err[1]);
+    close_fd(&in);
     close_fd(&out[1]);
     close_fd(&err[1]);
     c->out = out[0];

@@ -20,8 +20,10 @@
 struct process_job {
     const char *const *argv; /* argv[0]: absolute, or looked up in our PATH */
     const char *const *env;  /* "KEY=value", NULL-ended; NULL: ours */
-    int64_t timeout_ms;      /* required, > 0 */
-    size_t max_output;       /* bytes of stdout and of stderr; 0: the default */
+    const void *input;       /* for its stdin; NULL: /dev/null */
+    size_t input_len;
+    int64_t timeout_ms; /* required, > 0 */
+    size_t max_output;  /* bytes of stdout and of stderr; 0: the default */
     bool detaches; /* it leaves something running: output goes to /dev/null,
                       so that no broken pipe hits what stays behind */
 
@@ -34,8 +36,8 @@ struct process_job {
 
 /* Run all jobs side by side until each has ended. A job over its time or its
  * output is ended with its whole group: TERM, then KILL. What a program left
- * running in the background after its own end is not waited for. Stdin is
- * /dev/null; descriptors of ours above 2 are closed in the child. `cancelled`
+ * running in the background after its own end is not waited for. Descriptors
+ * of ours above 2 are closed in the child. `cancelled`
  * may be NULL. Returns 0, or the first rc that is not 0; every job is filled
  * either way. A non-zero exit code is no error of this function. */
 int process_run(struct process_job *jobs, size_t count,

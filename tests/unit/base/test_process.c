@@ -40,6 +40,24 @@ static void output_and_exit_code_come_back(void **state)
     process_job_fini(&job);
 }
 
+static void input_is_given_whole(void **state)
+{
+    size_t len = 3 * 1024 * 1024; /* no pipe holds that */
+    char *input = calloc(1, len);
+    struct process_job job = {.argv = SH("cat"),
+                              .input = input,
+                              .input_len = len,
+                              .timeout_ms = 20000};
+
+    (void)state;
+    input[len - 1] = 'x';
+    assert_int_equal(process_run(&job, 1, NULL, NULL), 0);
+    assert_int_equal(job.out.len, len);
+    assert_memory_equal(job.out.data, input, len);
+    process_job_fini(&job);
+    free(input);
+}
+
 static void missing_program_is_an_error(void **state)
 {
     static const char *const argv[] = {"/nonexistent/x", NULL};
@@ -169,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_and_exit_code_come_back),
+        cmocka_unit_test(input_is_given_whole),
         cmocka_unit_test(missing_program_is_an_error),
         cmocka_unit_test(a_stuck_group_is_killed),
         cmocka_unit_test(too_much_output_ends_it),
