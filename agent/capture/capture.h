@@ -36,10 +36,12 @@ struct capture_root {
                          config/ or data/ */
     const char *path; /* absolute, on this node */
     /* NULL: take all. `rel` is the path below `path`, bytes as they are. The
-     * root itself is not asked for; a folder with `choose` of which nothing
-     * is taken is not stored. */
+     * root itself is not asked for: that it is given says that it is wanted,
+     * empty as it may be. */
     enum capture_choice (*choose)(void *arg, const char *rel, bool is_dir);
     void *arg;
+    bool shared; /* the folder is of several sections: stored for this one
+                    only if something in it is taken */
 };
 
 /* Databases (chosen, or a single-file root, or any SQLite file that has a -wal

@@ -206,7 +206,7 @@ static int walk_root_folder(struct capture *c, const struct layout *l, int fd,
     en->attr = attr_of(&st);
     en->live = mem_printf("%s/.", l->root->path);
     pl.device = en->attr.device;
-    return walk_folder(c, &pl, fd, l, depth, l->root->choose != NULL, en, e);
+    return walk_folder(c, &pl, fd, l, depth, l->root->shared, en, e);
 }
 
 static struct attr own_folder(void)

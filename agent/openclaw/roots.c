@@ -193,7 +193,7 @@ static struct capture_root *add_root(struct layout *l, const char *section,
     list->items = mem_grow(list->items, &list->cap, list->count + 1,
                            sizeof(*list->items));
     list->items[list->count] = (struct capture_root){
-        .at = at, .path = path, .choose = choose, .arg = c};
+        .at = at, .path = path, .choose = choose, .arg = c, .shared = of_state};
     return &list->items[list->count++];
 }
 

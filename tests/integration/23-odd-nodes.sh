@@ -77,3 +77,11 @@ hasnt "$T/y" "$Z/gateway.yaml"; hasnt "$T/y" "$Z/agents.yaml"; hasnt "$T/y" "$Z/
 has '# behind nginx' "$Z/gateway.yaml"; has '# keep' "$Z/agents.yaml"
 has "port: $p2" "$Z/gateway.yaml"; has 'tok-ydst' "$Z/gateway.yaml"; hasnt 'tok-ysrc' "$Z/gateway.yaml"
 has "$Z/workspace" "$Z/agents.yaml"
+
+step "an empty workspace comes back"
+Y=$T/y/www/server/openclaw
+rm -r "${Y:?}/workspace/AGENTS.md"; chmod 2750 "$Y/workspace"
+expect 0 ctl backup ysrc
+rmdir "$Y/workspace"
+expect 0 ctl restore ysrc --yes
+[[ $(stat -c %a "$Y/workspace") == 2750 ]] || die "the empty workspace is missing"

@@ -256,6 +256,7 @@ static void nothing_taken_is_absent(void **state)
 
     w->roots[0].choose = only_txt;
     w->roots[0].arg = &seen;
+    w->roots[0].shared = true;
     world_write(w, "a.bin", "x");
     w->roots[1] = (struct capture_root){.at = "config/missing",
                                         .path = "/nonexistent/ocm/x"};
@@ -355,6 +356,22 @@ static void a_file_root_is_not_asked_for(void **state)
     free(p);
 }
 
+/* An empty workspace is one: who restores finds it again. */
+static void an_empty_root_is_stored(void **state)
+{
+    struct world *w = *state;
+    struct tree_node n;
+
+    w->roots[0].choose = never;
+    world_backup(w);
+    assert_true(world_node(w, "data/home", &n));
+    assert_int_equal(n.type, TREE_DIR);
+    assert_int_equal(w->r.sections[0].state, CAPTURE_COMPLETE);
+    world_write(w, "x", "never taken");
+    world_backup(w);
+    assert_true(world_node(w, "data/home", &n));
+}
+
 static void a_taken_place_is_named(void **state)
 {
     struct world *w = *state;
@@ -407,6 +424,7 @@ int main(void)
         T(nothing_taken_is_absent),
         T(roots_are_merged),
         T(a_file_root_is_not_asked_for),
+        T(an_empty_root_is_stored),
         T(a_taken_place_is_named),
         T(bad_places_are_refused),
     };
