@@ -195,6 +195,9 @@ static int send_commit(struct backup *b, const struct capture_result *r,
     c.bytes = r->bytes;
     c.bytes_read = r->bytes_read;
     c.bytes_sent = r->bytes_sent;
+    c.files_checked = r->files_checked;
+    c.bytes_checked = r->bytes_checked;
+    c.silent_changes = r->silent_changes;
     c.partial = r->partial;
     c.time_ns = b->began_ns;
     pack_sections(b, r, &c);
@@ -271,6 +274,7 @@ static int attempt(struct backup *b, bool reread, struct error *e)
         .chunk_seed = b->req->chunk_seed.data,
         .known = &b->known,
         .reread = reread,
+        .recheck = !b->req->n_sections && !b->req->no_data,
         .zstd_level = BACKUP_ZSTD_LEVEL,
         .database_ms = b->agent->conf.database_ms,
         .wal_growth = b->agent->conf.wal_growth,
@@ -288,6 +292,11 @@ static int attempt(struct backup *b, bool reread, struct error *e)
     rc = capture_run(&o, &r, e);
     if (rc == 0)
         rc = flush_parcel(b, e);
+    if (rc == 0 && r.silent_changes)
+        stream_send_log(b->stream, "warn",
+                        "%llu files held something else than their size and "
+                        "times say; the agent's log names them",
+                        (unsigned long long)r.silent_changes);
     if (rc == 0)
         rc = send_commit(b, &r, e);
     if (rc == 0)

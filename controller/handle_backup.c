@@ -12,11 +12,12 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/net/envelope.h"
+#include "controller/controller_conf.h"
 #include "controller/repo/repo.h"
 
-#define BACKUP_IDLE_MS (5 * 60 * 1000) /* agents send progress meanwhile */
-#define KNOWN_FRAME_IDS (64 * 1024)    /* 512 KiB of prefixes a frame */
-#define KNOWN_MAX (4u * 1024 * 1024)   /* what an agent accepts */
+#define KNOWN_FRAME_IDS (64 * 1024)  /* 512 KiB of prefixes a frame */
+#define KNOWN_MAX (4u * 1024 * 1024) /* what an agent accepts */
 
 struct backup {
     struct controller *c;
@@ -138,13 +139,16 @@ static json_t *report(const struct backup *b, const Ocm__Commit *c)
     }
     id_hex(&b->out->snapshot, hex);
     return json_pack(
-        "{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "node",
+        "{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "node",
         b->node->name, "snapshot", hex, "state",
         c->partial ? "partial" : "complete", "sections", sections, "problems",
         problems, "problem_count", (json_int_t)c->problem_count, "files",
         (json_int_t)c->files, "bytes", (json_int_t)c->bytes, "bytes_read",
         (json_int_t)c->bytes_read, "bytes_sent", (json_int_t)c->bytes_sent,
-        "bytes_stored", (json_int_t)repo_writer_bytes(b->w), "seconds",
+        "files_checked", (json_int_t)c->files_checked, "bytes_checked",
+        (json_int_t)c->bytes_checked, "silent_changes",
+        (json_int_t)c->silent_changes, "bytes_stored",
+        (json_int_t)repo_writer_bytes(b->w), "seconds",
         (double)(clock_now_ns() - b->began_ns) / 1e9);
 }
 
@@ -184,8 +188,8 @@ static int refuse(struct backup *b, uint64_t missing, const struct id *first)
 
     if (b->refusals++)
         return error_set(b->e, OCM_E_MISSING,
-                         "%s: the backup names %llu blobs that were not sent",
-                         b->node->name, (unsigned long long)missing);
+                         "the backup names %llu blobs that were not sent",
+                         (unsigned long long)missing);
     log_warn("node=%s job=%s %llu blobs missing, asking for all", b->node->name,
              b->order->job, (unsigned long long)missing);
     r.missing_count = missing;
@@ -273,14 +277,15 @@ static int receive(struct backup *b)
 {
     for (;;) {
         struct stream_item item;
-        int rc = stream_recv(b->s, BACKUP_IDLE_MS, &item, b->e);
+        int rc = stream_recv(b->s, (int)b->c->conf->silence_ms, &item, b->e);
 
         if (rc < 0)
             return rc;
         if (item.kind == STREAM_DATA) {
             rc = take_parcel(b, &item.data);
         } else if (item.kind == STREAM_END) {
-            rc = error_set(b->e, OCM_E_CLOSED, "the agent ended the backup");
+            rc = error_set(b->e, OCM_E_PROTOCOL,
+                           "the agent ended the backup without a commit");
         } else {
             switch (item.message->body_case) {
             case OCM__ENVELOPE__BODY_PROGRESS:
@@ -292,8 +297,8 @@ static int receive(struct backup *b)
                 break;
             default:
                 rc = error_set(b->e, OCM_E_PROTOCOL,
-                               "message %d during a backup",
-                               item.message->body_case);
+                               "the agent sent %s in the middle of a backup",
+                               envelope_name(item.message->body_case));
             }
         }
         stream_item_free(&item);

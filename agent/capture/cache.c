@@ -24,6 +24,7 @@ struct cache_reader {
     bool bad;        /* a record did not parse: as if the list ended */
     bool have;       /* `rec` and `path` hold a record not yet passed */
     struct buf path;
+    struct cache_turn turn;
     struct cache_record rec;
     struct id *ids;
     size_t ids_cap;
@@ -72,13 +73,41 @@ static bool is_whole(int fd, uint64_t size)
     return ok;
 }
 
+/* The turn stands between the records and the sum: its length, or 0. */
+static size_t read_turn(int fd, uint64_t size, struct cache_turn *t)
+{
+    uint8_t raw[16], len[4];
+    uint64_t room = size - CACHE_HEAD_LEN;
+    size_t path_len;
+
+    if (room < sizeof(raw) + CACHE_TAIL_LEN ||
+        fd_pread_all(fd, len, 4, (off_t)(size - CACHE_TAIL_LEN)) < 0)
+        return 0;
+    path_len = read_u32le(len);
+    room -= sizeof(raw) + CACHE_TAIL_LEN;
+    if (path_len > CACHE_PATH_MAX || path_len > room)
+        return 0;
+    size -= path_len + CACHE_TAIL_LEN;
+    buf_clear(&t->after);
+    if (fd_pread_all(fd, raw, sizeof(raw), (off_t)(size - sizeof(raw))) < 0 ||
+        fd_pread_all(fd, buf_reserve(&t->after, path_len), path_len,
+                     (off_t)size) < 0)
+        return 0;
+    t->after.len = path_len;
+    t->spent = (int64_t)read_u64le(raw);
+    t->size = read_u64le(raw + 8);
+    return sizeof(raw) + path_len + CACHE_TAIL_LEN;
+}
+
 struct cache_reader *cache_open(const char *path, const char *key,
                                 const struct id *fingerprint, int64_t *start_ns)
 {
     struct id want = digest_of(key, strlen(key));
     uint8_t head[CACHE_HEAD_LEN];
+    struct cache_turn turn = {0};
     struct cache_reader *r;
     struct stat st;
+    size_t tail;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
     if (fd < 0)
@@ -93,8 +122,12 @@ struct cache_reader *cache_open(const char *path, const char *key,
         close(fd);
         return NULL;
     }
-    if (!is_whole(fd, (uint64_t)st.st_size)) {
+    tail = is_whole(fd, (uint64_t)st.st_size)
+               ? read_turn(fd, (uint64_t)st.st_size, &turn)
+               : 0;
+    if (tail == 0) {
         log_warn("cache=%s damaged, not used", path);
+        buf_free(&turn.after);
         close(fd);
         return NULL;
     }
@@ -102,7 +135,8 @@ struct cache_reader *cache_open(const char *path, const char *key,
     lseek(fd, CACHE_HEAD_LEN, SEEK_SET);
     r = mem_zalloc(sizeof(*r));
     r->fd = fd;
-    r->left = (uint64_t)st.st_size - CACHE_HEAD_LEN - ID_LEN;
+    r->turn = turn;
+    r->left = (uint64_t)st.st_size - CACHE_HEAD_LEN - tail;
     r->block = mem_alloc(READ_BLOCK);
     return r;
 }
@@ -112,10 +146,16 @@ void cache_close(struct cache_reader *r)
     if (!r)
         return;
     close(r->fd);
+    buf_free(&r->turn.after);
     buf_free(&r->path);
     free(r->block);
     free(r->ids);
     free(r);
+}
+
+const struct cache_turn *cache_turn(const struct cache_reader *r)
+{
+    return &r->turn;
 }
 
 static bool fill(struct cache_reader *r)

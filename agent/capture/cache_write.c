@@ -22,6 +22,7 @@ struct cache_writer {
     char *path;
     struct buf out;  /* not yet written */
     struct buf last; /* path of the record before */
+    struct buf turn; /* the end of the file */
     struct digest digest;
 };
 
@@ -70,7 +71,7 @@ static void add_number(struct buf *b, uint64_t v)
     b->len = (size_t)(p - b->data);
 }
 
-static void add_time(struct buf *b, int64_t ns)
+static void add_i64(struct buf *b, int64_t ns)
 {
     buf_add_u32le(b, (uint32_t)ns);
     buf_add_u32le(b, (uint32_t)((uint64_t)ns >> 32));
@@ -97,8 +98,8 @@ static void add_attr(struct buf *b, const struct attr *a)
     add_number(b, a->gid);
     add_number(b, a->links);
     add_number(b, a->size);
-    add_time(b, a->mtime_ns);
-    add_time(b, a->ctime_ns);
+    add_i64(b, a->mtime_ns);
+    add_i64(b, a->ctime_ns);
     add_number(b, a->inode);
     add_number(b, a->device);
 }
@@ -109,8 +110,8 @@ static void add_wal(struct buf *b, const struct cache_record *rec)
     if (!rec->has_wal)
         return;
     add_number(b, rec->wal.size);
-    add_time(b, rec->wal.mtime_ns);
-    add_time(b, rec->wal.ctime_ns);
+    add_i64(b, rec->wal.mtime_ns);
+    add_i64(b, rec->wal.ctime_ns);
     add_number(b, rec->wal.inode);
 }
 
@@ -155,12 +156,26 @@ void cache_add(struct cache_writer *w, const char *path, size_t len,
         flush(w);
 }
 
+void cache_set_turn(struct cache_writer *w, const struct cache_turn *t)
+{
+    buf_clear(&w->turn);
+    add_i64(&w->turn, t->spent);
+    add_i64(&w->turn, (int64_t)t->size);
+    buf_add(&w->turn, t->after.data, t->after.len);
+    buf_add_u32le(&w->turn, (uint32_t)t->after.len);
+}
+
 void cache_finish(struct cache_writer *w, bool keep)
 {
+    static const struct cache_turn first;
     struct id sum;
 
     if (!w)
         return;
+    if (w->turn.len == 0)
+        cache_set_turn(w, &first);
+    buf_add(&w->out, w->turn.data, w->turn.len);
+    digest_add(&w->digest, w->turn.data, w->turn.len);
     sum = digest_end(&w->digest);
     buf_add(&w->out, sum.b, ID_LEN);
     flush(w);
@@ -172,6 +187,7 @@ void cache_finish(struct cache_writer *w, bool keep)
         unlink(w->path);
     buf_free(&w->out);
     buf_free(&w->last);
+    buf_free(&w->turn);
     free(w->path);
     free(w);
 }

@@ -127,6 +127,7 @@ static int open_all(struct capture *c, struct error *e)
         c->fresh = cache_create(fresh, &fingerprint, c->start_ns);
         free(fresh);
     }
+    recheck_begin(c);
     sources_open(c);
     return 0;
 }
@@ -150,6 +151,7 @@ static void close_all(struct capture *c, bool keep_cache)
     buf_free(&c->scratch);
     buf_free(&c->list);
     buf_free(&c->sums);
+    buf_free(&c->recheck.turn.after);
     free(c->window);
     free(c->seen);
     free(c->troubles);
@@ -182,6 +184,7 @@ int capture_run(const struct capture_options *o, struct capture_result *out,
         rc = capture_check(&c, e);
     if (rc == 0) {
         out->bytes_sent = upload_bytes(c.up);
+        recheck_end(&c);
         capture_sum_up(&c);
     }
     close_all(&c, rc == 0);

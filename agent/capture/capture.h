@@ -97,6 +97,10 @@ struct capture_result {
     uint64_t files, dirs, bytes; /* of the whole snapshot */
     uint64_t bytes_read;         /* of content, database copies and our own */
     uint64_t bytes_sent;         /* as stored */
+    /* with `recheck`; not among bytes_read unless the content was another */
+    uint64_t files_checked, bytes_checked;
+    uint64_t silent_changes; /* files that held something else than their
+                                size and times said */
     bool partial;
 };
 
@@ -121,6 +125,7 @@ struct capture_options {
                             worthless after a failure. Cached ids that are
                             not in it are made anew. */
     bool reread;         /* read unchanged files too */
+    bool recheck;        /* or a share of them, another one each time */
     int zstd_level;
     int64_t database_ms; /* time limit for one database copy; 0: none */
     int64_t wal_growth;  /* bytes its WAL may grow meanwhile; 0: any */

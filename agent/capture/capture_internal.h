@@ -51,6 +51,14 @@ struct source {
     char *reason;
 };
 
+/* Unchanged files that are read again all the same. */
+struct recheck {
+    bool on;
+    bool passed;            /* the walk is behind the end of the last turn */
+    int64_t left;           /* bytes that may still be read */
+    struct cache_turn turn; /* for the next capture */
+};
+
 struct links; /* links.c */
 
 struct capture {
@@ -69,6 +77,7 @@ struct capture {
     struct cache_reader *old;   /* NULL: none */
     int64_t old_start_ns;       /* when the capture of `old` began */
     struct cache_writer *fresh; /* NULL: none */
+    struct recheck recheck;
 
     struct upload *up;
     struct idset *known; /* the caller's, or own_known */
@@ -128,6 +137,19 @@ int read_own_file(struct capture *c, const char *path, struct content *out,
 int read_store(struct capture *c, enum blob_type type, const void *p,
                size_t len, struct id *id, struct error *e);
 void content_free(struct content *content);
+
+/* --- recheck.c: a share of the unchanged files, read again */
+
+/* With the caches open. */
+void recheck_begin(struct capture *c);
+/* The file at the current path was met: of `size` bytes, and as the cache has
+ * it or not. Is it to be read again? */
+bool recheck_due(struct capture *c, uint64_t size, bool unchanged);
+/* It was, and stat still says the same: does its content fit, too? */
+bool recheck_fits(struct capture *c, const struct cache_record *rec,
+                  const struct content *content);
+/* At the end of a whole walk. */
+void recheck_end(struct capture *c);
 
 /* --- links.c: content of files with several names, read once */
 

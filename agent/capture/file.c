@@ -24,14 +24,17 @@ static int keep(struct capture *c, const struct cache_record *rec,
     return sums_add(c, &rec->sum, e);
 }
 
+/* `old`: what the cache says of a file that is only read to be compared with
+ * it, else NULL. */
 static int read_plain(struct capture *c, int dir_fd, const char *name,
-                      struct entry *out, struct error *e)
+                      const struct cache_record *old, struct entry *out,
+                      struct error *e)
 {
     struct content content = {0};
     struct cache_record rec;
     int read = READ_STABLE, rc = STEP_NOTHING;
 
-    if (!links_find(c, &out->attr, &content))
+    if (old || !links_find(c, &out->attr, &content))
         read = read_file(c, dir_fd, name, &out->attr, &content, e);
     if (read < 0)
         rc = read;
@@ -39,6 +42,12 @@ static int read_plain(struct capture *c, int dir_fd, const char *name,
         log_debug("vanished: path=%s", (char *)c->path.data);
     if (read < 0 || read == READ_GONE || read == READ_FAILED)
         goto out;
+    if (old && read == READ_STABLE && attr_same(&old->attr, &out->attr) &&
+        recheck_fits(c, old, &content)) {
+        entry_reuse(out, old);
+        rc = keep(c, old, out, true, e);
+        goto out;
+    }
     if (read == READ_STABLE)
         links_add(c, &out->attr, &content);
     rec = (struct cache_record){.kind = CACHE_FILE,
@@ -79,6 +88,7 @@ int file_capture(struct capture *c, const struct place *pl, int dir_fd,
                  struct entry *out, struct error *e)
 {
     const struct cache_record *rec = last_time(c);
+    bool unchanged;
     char *live;
     int rc;
 
@@ -90,9 +100,12 @@ int file_capture(struct capture *c, const struct place *pl, int dir_fd,
         return rc;
     }
     out->kind = CACHE_FILE;
-    if (entry_fits(c, rec, CACHE_FILE, &out->attr, NULL)) {
+    unchanged = entry_fits(c, rec, CACHE_FILE, &out->attr, NULL);
+    if (recheck_due(c, out->attr.size, unchanged))
+        return read_plain(c, dir_fd, name, rec, out, e);
+    if (unchanged) {
         entry_reuse(out, rec);
         return keep(c, rec, out, true, e);
     }
-    return read_plain(c, dir_fd, name, out, e);
+    return read_plain(c, dir_fd, name, NULL, out, e);
 }

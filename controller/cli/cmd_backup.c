@@ -44,6 +44,13 @@ void backup_show(struct cli *c, const json_t *r)
             bytes_text(number_of(r, "bytes_sent")),
             bytes_text(number_of(r, "bytes_stored")), seconds_text(s));
     fprintf(c->io->out, "  snapshot %.8s\n", safe(text_of(r, "snapshot")));
+    if (number_of(r, "silent_changes") > 0)
+        fprintf(c->io->out,
+                "  %s%s files held something else than their size and times "
+                "said%s: the agent's log names them\n",
+                tone_begin(c, TONE_BAD),
+                count_text(number_of(r, "silent_changes")),
+                tone_end(c, TONE_BAD));
     show_problems(c, r);
 }
 
