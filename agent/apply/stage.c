@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,16 +22,34 @@
 #define STAGE_BLOCK 4096u
 #define STAGE_SLACK (1024u * 1024)
 
+/* The same from /proc, for kernels before 5.8; 0 when it cannot be told. */
+static uint64_t mount_from_proc(const char *path)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char *info = mem_printf("/proc/self/fdinfo/%d", fd), line[128];
+    FILE *f = fd < 0 ? NULL : fopen(info, "re");
+    unsigned long id = 0;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "mnt_id: %lu", &id) == 1)
+            break;
+    if (f)
+        fclose(f);
+    if (fd >= 0)
+        close(fd);
+    free(info);
+    return id;
+}
+
 /* Identity of the mount that `path` is on; links are not followed. */
 static uint64_t mount_of(const char *path)
 {
     struct statx stx;
 
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &stx) < 0)
-        return 0;
-    return stx.stx_mask & STATX_MNT_ID
-               ? stx.stx_mnt_id
-               : ((uint64_t)stx.stx_dev_major << 32 | stx.stx_dev_minor);
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &stx) < 0 ||
+        !(stx.stx_mask & STATX_MNT_ID))
+        return mount_from_proc(path);
+    return stx.stx_mnt_id;
 }
 
 /* The nearest folder above `path` that exists. Caller frees. */

@@ -44,8 +44,9 @@ bool file_exists(const char *path); /* lstat, anything */
 bool dir_exists(const char *path);  /* stat, a folder */
 
 /* Open `rel` (path_is_safe) below the folder `root_fd` without following any
- * symbolic link: openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS). Returns the
- * descriptor (close-on-exec) or -errno. */
+ * symbolic link: openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), or the same
+ * name by name where the kernel has no openat2. Returns the descriptor
+ * (close-on-exec) or -errno: ELOOP for a link, EXDEV for what is not below. */
 int open_beneath(int root_fd, const char *rel, int flags, mode_t mode);
 
 /* Free bytes for us on the file system of `path`; -1 when it cannot be told. */

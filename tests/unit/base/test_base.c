@@ -140,6 +140,25 @@ static void files_are_replaced_whole(void **state)
     struct buf b = {0};
     struct error e = {0};
     struct stat st;
+    static const struct {
+        const char *rel;
+        int flags, rc;
+    } refused[] = {
+        {"a/link", O_RDONLY, -ELOOP},
+        {"a/link", O_PATH, -ELOOP},
+        {"a/link", O_PATH | O_DIRECTORY, -ELOOP},
+        {"a/link", O_WRONLY | O_CREAT, -ELOOP},
+        {"a/link/passwd", O_RDONLY, -ELOOP},
+        {"a/b/file", O_RDONLY, -ELOOP},
+        {"a/b/file/x", O_RDONLY, -ELOOP},
+        {"../x", O_RDONLY, -EXDEV},
+        {"/etc/passwd", O_RDONLY, -EXDEV},
+        {"f/x", O_RDONLY, -ENOTDIR},
+        {"f", O_RDONLY | O_DIRECTORY, -ENOTDIR},
+        {"a/none", O_RDONLY, -ENOENT},
+        {"none/x", O_RDONLY, -ENOENT},
+        {"", O_RDONLY, -ENOENT},
+    };
     char *path, *deep, *link;
     int root, fd;
 
@@ -161,12 +180,26 @@ static void files_are_replaced_whole(void **state)
     link = path_join(dir, "a/link");
     assert_int_equal(symlink("/etc", link), 0);
     free(link);
+    link = path_join(dir, "a/b/file");
+    assert_int_equal(symlink("../../f", link), 0);
+    free(link);
     root = open(dir, O_RDONLY | O_DIRECTORY);
     fd = open_beneath(root, "f", O_RDONLY, 0);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(open_beneath(root, "a/link/passwd", O_RDONLY, 0), -ELOOP);
-    assert_int_equal(open_beneath(root, "../x", O_RDONLY, 0), -EXDEV);
+    fd = open_beneath(root, "a/b/c/new", O_RDWR | O_CREAT | O_EXCL, 0640);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    fd = open_beneath(root, "a/b", O_PATH | O_DIRECTORY, 0);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        fd = open_beneath(root, refused[i].rel, refused[i].flags, 0600);
+        if (fd != refused[i].rc)
+            fail_msg("%s: %d", refused[i].rel, fd);
+    }
     close(root);
     assert_int_equal(chmod(deep, 0500), 0);
     assert_int_equal(tree_remove(dir, &e), 0);
