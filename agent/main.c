@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/adapt/database_helper.h"
 #include "agent/agent.h"
 #include "agent/apply/apply.h"
 #include "agent/join.h"
@@ -274,8 +275,11 @@ int main(int argc, char **argv)
     struct agent *a = &r.agent;
     struct error e = {0};
     struct options o;
-    int rc = options_parse(argc, argv, &o);
+    int rc;
 
+    if (argc == 2 && strcmp(argv[1], DATABASE_HELPER_WORD) == 0)
+        _exit(database_helper_main());
+    rc = options_parse(argc, argv, &o);
     if (rc)
         return rc == 1 ? 0 : 2;
     signal(SIGPIPE, SIG_IGN);

@@ -36,6 +36,9 @@ struct adapt_options {
     size_t skip_count;
     const uint8_t *seed;     /* 16 bytes; fresh values are HMACs of it under */
     const uint8_t *node_key; /* this node's 32-byte key */
+    /* Program that opens databases in place of this process when it is run
+     * with DATABASE_HELPER_WORD (database_helper.h); NULL: done here. */
+    const char *helper;
     /* Is a TCP port free on this node? A seam for tests. */
     bool (*port_is_free)(void *arg, int port);
     bool (*path_exists)(void *arg, const char *path);

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "agent/adapt/database_job.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -193,22 +195,53 @@ static int adapt_whole(struct state_work *s)
     return rc;
 }
 
-int adapt_state_db(struct adapt *a, const struct adapt_file *f, struct error *e)
+int state_db_edit(struct adapt *a, const struct adapt_file *f, const char *own,
+                  struct error *e)
 {
     struct state_work s = {.w = {.a = a, .f = f, .e = e}};
-    char *live = adapt_crosses(a) ? live_database(a, f) : NULL;
     int rc;
 
-    if (live) {
-        rc = state_merge(a, f, live, e);
-        free(live);
-        return rc;
-    }
+    if (own)
+        return state_merge(a, f, own, e);
     if (adapt_crosses(a) || rules_active(&a->rules))
         return adapt_whole(&s);
     rc = staged_db_open(&s.db, f->staged, f->at, false, e);
     if (rc == 0)
         staged_db_close(&s.db);
+    return rc;
+}
+
+/* The copy of the target's, with the source's rows, takes the staged one's
+ * place. */
+static int put_merged(struct adapt *a, const struct adapt_file *f,
+                      const char *own, struct error *e)
+{
+    if (rename(own, f->staged) != 0)
+        return error_errno(e, "%s: cannot put the merged database in place",
+                           f->at);
+    plan_add_edit(a->plan, f->section, f->at, "", "(the source's)",
+                  "(the target's own, with rows of the source)", "identity",
+                  false);
+    return 0;
+}
+
+int adapt_state_db(struct adapt *a, const struct adapt_file *f, struct error *e)
+{
+    char *live = adapt_crosses(a) ? live_database(a, f) : NULL, *own;
+    int rc;
+
+    if (!live)
+        return database_do(a, f, NULL, e);
+    own = mem_printf("%s.ocm-own", f->staged);
+    rc = state_copy_live(live, own, f->at, e);
+    if (rc == 0)
+        rc = database_do(a, f, own, e);
+    if (rc == 0)
+        rc = put_merged(a, f, own, e);
+    if (rc != 0)
+        unlink(own);
+    free(own);
+    free(live);
     return rc;
 }
 
@@ -222,19 +255,16 @@ static bool is_empty(const char *path)
 
 int adapt_other_db(struct adapt *a, const struct adapt_file *f, struct error *e)
 {
-    struct staged_db db;
     struct error why = {0};
     uint64_t places;
     int rc;
 
     if (is_empty(f->staged))
         return 0;
-    rc = staged_db_open(&db, f->staged, f->at, false, &why);
-    if (rc == 0)
-        staged_db_close(&db);
-    else if (f->kind == KIND_AGENT_DB)
+    rc = database_do(a, f, NULL, &why);
+    if (rc != 0 && f->kind == KIND_AGENT_DB)
         return error_set(e, rc, "%s", why.text);
-    else
+    if (rc != 0)
         plan_warn(a->plan, "database-damaged", false, f->section, f->at, "",
                   "%s; it is placed as it is", why.text);
     if (rules_active(&a->rules)) {

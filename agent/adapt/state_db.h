@@ -27,8 +27,17 @@ struct state_work {
 /* Edit the rows of s->db for the target. */
 int state_rows_adapt(struct state_work *s);
 
-/* The staged database becomes the target's, with the source's rows. */
-int state_merge(struct adapt *a, const struct adapt_file *f, const char *live,
+/* Edit the staged database for the target; with `own`, a copy of the target's
+ * beside it, bring its rows over into that. Opens what strangers made: only
+ * through database_do. */
+int state_db_edit(struct adapt *a, const struct adapt_file *f, const char *own,
+                  struct error *e);
+
+/* Copy the target's live database, which may be in use and is not written. */
+int state_copy_live(const char *live, const char *to, const char *name,
+                    struct error *e);
+/* `own`, a copy of the target's database, gets the rows of the staged one. */
+int state_merge(struct adapt *a, const struct adapt_file *f, const char *own,
                 struct error *e);
 
 /* Hex SHA-256 of a workspace's path: its key. */

@@ -4,8 +4,7 @@
  *
  * The live database is copied (never written) beside the staged one; the
  * staged rows are edited for the target; table by table the copy's rows are
- * replaced; the copy takes the staged file's place. A failure at any step
- * leaves the live database as it is and removes the copy. */
+ * replaced. The copy then takes the staged file's place. */
 #include "agent/adapt/state_db.h"
 
 #include <errno.h>
@@ -278,9 +277,8 @@ static int backup_pages(sqlite3 *to, sqlite3 *from)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Copy the live database; it may be in use. */
-static int copy_live(const char *live, const char *to, const char *name,
-                     struct error *e)
+int state_copy_live(const char *live, const char *to, const char *name,
+                    struct error *e)
 {
     struct database from;
     sqlite3 *db = NULL;
@@ -345,26 +343,13 @@ static int merge_open(struct merge *m, const char *copy)
     return rc;
 }
 
-int state_merge(struct adapt *a, const struct adapt_file *f, const char *live,
+int state_merge(struct adapt *a, const struct adapt_file *f, const char *own,
                 struct error *e)
 {
     struct merge m = {.src = {.w = {.a = a, .f = f, .e = e}, .merge = true}};
-    char *copy = mem_printf("%s.ocm-own", f->staged);
-    int rc = copy_live(live, copy, f->at, e);
+    int rc = merge_open(&m, own);
 
-    if (rc == 0)
-        rc = merge_open(&m, copy);
     staged_db_close(&m.src.db);
     staged_db_close(&m.own);
-    if (rc == 0 && rename(copy, f->staged) != 0)
-        rc = error_errno(e, "%s: cannot put the merged database in place",
-                         f->at);
-    if (rc != 0)
-        unlink(copy);
-    else
-        plan_add_edit(a->plan, f->section, f->at, "", "(the source's)",
-                      "(the target's own, with rows of the source)", "identity",
-                      false);
-    free(copy);
     return rc;
 }

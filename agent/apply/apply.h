@@ -44,6 +44,7 @@ struct apply_options {
     const uint8_t *seed;     /* 16 bytes */
     const uint8_t *node_key; /* 32 bytes */
     const char *work_dir;    /* the agent's own state folder: journals */
+    const char *helper;      /* opens databases; see adapt.h */
     const char *job;         /* id; names the stage folder */
     int64_t health_wait_ms, stop_bound_ms;
     struct apply_source source;

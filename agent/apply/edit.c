@@ -56,6 +56,7 @@ static struct adapt_options options_of(struct apply *a)
         .skip_count = o->skip_count,
         .seed = o->seed,
         .node_key = o->node_key,
+        .helper = o->helper,
         .port_is_free = port_is_free,
         .path_exists = path_exists,
         .arg = a,

@@ -46,6 +46,8 @@ static void source_facts(struct facts *s)
     facts_set(s, "channels.enabled", "telegram");
 }
 
+const char *fixture_helper;
+
 void fixture_init(struct fixture *f, enum intention intention)
 {
     char tmp[] = "/tmp/ocm-adapt-XXXXXX";
@@ -71,6 +73,7 @@ void fixture_init(struct fixture *f, enum intention intention)
     facts_set(&f->target, "openclaw.node", "/usr/bin/node");
     facts_set(&f->target, "gateway.running", "no");
     f->o = (struct adapt_options){
+        .helper = fixture_helper,
         .intention = intention,
         .source = &f->source,
         .target = &f->target,

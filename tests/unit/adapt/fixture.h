@@ -30,6 +30,9 @@ struct fixture {
     char *missing; /* a path that does not exist, or NULL: all do */
 };
 
+/* What fixture_init sets as the program that opens databases. */
+extern const char *fixture_helper;
+
 /* A target without a state; call fixture_begin after changing options. */
 void fixture_init(struct fixture *f, enum intention intention);
 void fixture_fini(struct fixture *f);

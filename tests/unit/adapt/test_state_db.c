@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/adapt/database_helper.h"
 #include "agent/adapt/state_db.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
@@ -700,7 +701,8 @@ static void agent_databases_are_checked_and_left(void **state)
     fixture_fini(&f);
 }
 
-int main(void)
+/* All of it twice: here, and by a helper, which is this program as well. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clone_to_an_empty_node),
@@ -719,6 +721,12 @@ int main(void)
         cmocka_unit_test(what_is_no_database_is_an_error),
         cmocka_unit_test(agent_databases_are_checked_and_left),
     };
+    int failed;
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc == 2 && strcmp(argv[1], DATABASE_HELPER_WORD) == 0)
+        _exit(database_helper_main());
+    failed = cmocka_run_group_tests_name("here", tests, NULL, NULL);
+    fixture_helper = "/proc/self/exe";
+    failed += cmocka_run_group_tests_name("by a helper", tests, NULL, NULL);
+    return failed;
 }
