@@ -277,8 +277,12 @@ static int receive(struct backup *b)
 {
     for (;;) {
         struct stream_item item;
-        int rc = stream_recv(b->s, (int)b->c->conf->silence_ms, &item, b->e);
+        int wait_ms = (int)b->c->conf->silence_ms;
+        int rc = stream_recv(b->s, wait_ms, &item, b->e);
 
+        if (rc == OCM_E_TIMEOUT)
+            return error_set(b->e, rc, "the agent has said nothing for %d s",
+                             wait_ms / 1000);
         if (rc < 0)
             return rc;
         if (item.kind == STREAM_DATA) {

@@ -5,6 +5,7 @@
  * Everything else, and silence, ends the connection with one line. */
 #include "controller/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,11 +15,13 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/base/worker.h"
+#include "common/net/envelope.h"
 #include "controller/ca.h"
 #include "controller/catalog/catalog.h"
 #include "controller/controller_conf.h"
 #include "controller/handle_backup.h"
 #include "controller/handle_join.h"
+#include "controller/jobs/job.h"
 #include "controller/nodes.h"
 #include "controller/repo/repo.h"
 
@@ -31,9 +34,10 @@ struct session {
     struct controller *c;
     struct channel *ch;
     bool joining;
-    bool open; /* on_open has come */
     bool welcomed;
-    bool closed; /* the channel is gone */
+    bool closed;  /* the channel is gone */
+    bool crowded; /* more conversations than allowed, and that was told */
+    char address[64];
     struct node node;
     uv_timer_t hello; /* waits for Hello or Join */
     bool timer_closed;
@@ -82,7 +86,7 @@ static void on_open(struct channel *ch, void *arg)
     struct session *s = arg;
     struct error e = {0};
 
-    s->open = true;
+    uv_timer_start(&s->hello, on_hello_timeout, SESSION_HELLO_MS, 0);
     if (s->joining)
         return;
     if (identify(s, &e) < 0) {
@@ -210,6 +214,10 @@ static int serve_offer(struct task *t, struct error *e)
         strlen(order.job) > 40 || !utf8_is_valid(order.job, strlen(order.job)))
         return error_set(e, OCM_E_PROTOCOL, "offer of a backup for '%s'",
                          t->first->backup_offer->reason);
+    if (!jobs_works_on(t->c->jobs, order.job, t->node.name))
+        return error_set(e, OCM_E_DENIED,
+                         "offer of a backup for a job that does not work on "
+                         "this node");
     rc = repo_lock(t->c->repo, false, e);
     if (rc < 0)
         return rc;
@@ -235,11 +243,13 @@ static void task_run(void *arg)
         rc = serve_offer(t, &e);
         break;
     default:
-        rc = error_set(&e, OCM_E_UNSUPPORTED, "agents may not send message %d",
-                       t->first->body_case);
+        rc = error_set(&e, OCM_E_UNSUPPORTED,
+                       "a conversation cannot begin with %s",
+                       envelope_name(t->first->body_case));
     }
     if (rc < 0) {
-        log_warn("node=%s conversation failed: %s", t->node.name, e.text);
+        if (rc != OCM_E_CLOSED) /* the end of a connection is told once */
+            log_warn("node=%s conversation failed: %s", t->node.name, e.text);
         stream_send_error(t->stream, &e);
     }
     stream_end(t->stream, NULL);
@@ -257,6 +267,20 @@ static void task_done(void *arg)
     maybe_gone(s);
 }
 
+/* One line a connection: a peer must not fill the log. */
+static void refuse_stream(struct session *s, struct stream *stream)
+{
+    struct error e = {0};
+
+    error_set(&e, OCM_E_BUSY, "%d conversations are under way already",
+              SESSION_MAX_TASKS);
+    if (!s->crowded)
+        log_warn("node=%s conversation refused: %s", s->node.name, e.text);
+    s->crowded = true;
+    stream_send_error(stream, &e);
+    stream_close(stream);
+}
+
 static void on_stream(struct channel *ch, struct stream *stream,
                       Ocm__Envelope *first, void *arg)
 {
@@ -264,9 +288,9 @@ static void on_stream(struct channel *ch, struct stream *stream,
     struct task *t;
 
     (void)ch;
-    if (s->joining || s->tasks >= SESSION_MAX_TASKS) {
+    if (s->tasks >= SESSION_MAX_TASKS) {
         stream_message_free(first);
-        stream_close(stream);
+        refuse_stream(s, stream);
         return;
     }
     t = mem_zalloc(sizeof(*t));
@@ -286,19 +310,29 @@ static void on_stream(struct channel *ch, struct stream *stream,
 
 /* ---- life ---- */
 
+static void log_end(const struct session *s, int status, const char *why)
+{
+    bool foul = status == OCM_E_PROTOCOL || status == OCM_E_LIMIT;
+    enum log_level level = foul ? LOG_WARN : LOG_INFO;
+
+    why = why && *why ? why : error_text(status);
+    if (s->welcomed)
+        log_write(level, "node=%s disconnected: %s", s->node.name, why);
+    else if (!s->joining && status)
+        log_write(level, "address=%s connection ended before Hello: %s",
+                  s->address, why);
+    else if (foul || status == OCM_E_TIMEOUT) /* others: handle_join */
+        log_write(level, "address=%s ended while joining: %s", s->address, why);
+}
+
 static void on_closed(struct channel *ch, int status, const char *why,
                       void *arg)
 {
     struct session *s = arg;
 
-    if (s->welcomed) {
+    if (s->welcomed)
         nodes_remove(s->c->nodes, s->node.id, ch);
-        log_info("node=%s disconnected: %s", s->node.name,
-                 why ? why : error_text(status));
-    } else if (!s->joining && status) {
-        log_info("connection ended before Hello: %s",
-                 why ? why : error_text(status));
-    }
+    log_end(s, status, why);
     channel_unref(ch);
     s->closed = true;
     uv_close((uv_handle_t *)&s->hello, on_timer_closed);
@@ -318,6 +352,7 @@ struct session *session_new(struct controller *c, struct tls_stream *tls,
 
     s->c = c;
     s->joining = joining;
+    snprintf(s->address, sizeof(s->address), "%s", tls_stream_address(tls));
     s->on_gone = on_gone;
     s->arg = arg;
     uv_timer_init(c->loop, &s->hello);

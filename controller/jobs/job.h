@@ -43,6 +43,8 @@ void jobs_free(struct jobs *js);
 int jobs_start(struct jobs *js, const char *kind, const char *node,
                const char *owner, json_t *params, char id[24], struct error *e);
 int jobs_cancel(struct jobs *js, const char *id, struct error *e);
+/* Any thread: does job `id` run, and hold that node? */
+bool jobs_works_on(struct jobs *js, const char *id, const char *node);
 
 /* ---- from inside a running job ---- */
 void *job_context(struct job *j);

@@ -444,6 +444,17 @@ static bool job_holds(const struct job *j, const char *node)
     return false;
 }
 
+bool jobs_works_on(struct jobs *js, const char *id, const char *node)
+{
+    bool works = false;
+
+    pthread_mutex_lock(&js->lock);
+    for (struct job *j = js->active; j && !works; j = j->next)
+        works = strcmp(j->row.id, id) == 0 && job_holds(j, node);
+    pthread_mutex_unlock(&js->lock);
+    return works;
+}
+
 /* Another job that holds one of the nodes; with js->lock held. */
 static struct job *holder_of(struct job *me, const char *const *nodes,
                              size_t count, const char **which)

@@ -8,12 +8,13 @@
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
+#include "common/net/envelope.h"
+#include "controller/controller_conf.h"
 #include "controller/jobs/kinds.h"
 #include "controller/nodes.h"
 #include "controller/repo/repo.h"
 #include "controller/serve.h"
 
-#define PLAN_IDLE_MS (10 * 60 * 1000)  /* agents tell progress meanwhile */
 #define APPLY_IDLE_MS (15 * 60 * 1000) /* stopping a gateway may take five */
 #define OUTCOME_MS (10 * 60 * 1000)    /* for a node that was cut off */
 #define OUTCOME_POLL_MS 500
@@ -197,6 +198,9 @@ static int converse(struct job *j, struct stream *s, const struct id *root,
         struct stream_item item;
 
         rc = stream_recv(s, idle_ms, &item, e);
+        if (rc == OCM_E_TIMEOUT)
+            error_set(e, rc, "the agent has said nothing for %d s",
+                      idle_ms / 1000);
         if (rc < 0)
             break;
         if (item.kind != STREAM_MESSAGE) {
@@ -227,8 +231,9 @@ static int converse(struct job *j, struct stream *s, const struct id *root,
                     item.message->log_line->text);
             break;
         default:
-            rc = error_set(e, OCM_E_PROTOCOL, "message %d during a plan",
-                           item.message->body_case);
+            rc = error_set(e, OCM_E_PROTOCOL,
+                           "the agent sent %s in the middle of a plan",
+                           envelope_name(item.message->body_case));
         }
         stream_item_free(&item);
     }
@@ -330,7 +335,9 @@ int plan_request_ask(struct job *j, struct plan_request *p, json_t *result,
     message_fill(&msg, p, job_id(j));
     m.body_case = OCM__ENVELOPE__BODY_PLAN_REQUEST;
     m.plan_request = &msg.req;
-    rc = ask(j, p, &m, OCM__ENVELOPE__BODY_PLAN, PLAN_IDLE_MS, &answer, e);
+    rc = ask(j, p, &m, OCM__ENVELOPE__BODY_PLAN,
+             (int)((struct controller *)job_context(j))->conf->silence_ms,
+             &answer, e);
     message_fini(&msg);
     if (rc < 0)
         return rc;

@@ -6,6 +6,7 @@
 #include "controller/repo/repo_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mem.h"
 #include "controller/repo/id_table.h"
@@ -163,7 +164,10 @@ static int walk_files(struct closure *c, const struct tree *t,
     for (size_t i = 0; rc == 0 && i < t->count; i++) {
         const struct tree_node *n = &t->nodes[i];
 
-        if (n->type == TREE_FILE)
+        if (i > 0 && strcmp(t->nodes[i - 1].name, n->name) >= 0)
+            rc = error_set(e, OCM_E_INVALID,
+                           "entry '%s' is not in the order of names", n->name);
+        else if (n->type == TREE_FILE)
             rc = walk_file(c, n, sums, whole, e);
         else if (n->type == TREE_OTHER)
             rc = error_set(e, OCM_E_UNSUPPORTED,
