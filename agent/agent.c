@@ -31,3 +31,9 @@ void agent_release(struct agent *a)
     a->job[0] = 0;
     uv_mutex_unlock(&a->busy);
 }
+
+void agent_leave(struct agent *a, enum agent_leave how)
+{
+    atomic_store(&a->leaving, how);
+    uv_async_send(&a->leave);
+}

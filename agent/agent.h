@@ -4,9 +4,17 @@
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "agent/agent_conf.h"
+
+/* Why the loop is left; SIGTERM is AGENT_STOPS. */
+enum agent_leave {
+    AGENT_STOPS,
+    AGENT_RESTARTS,    /* another agent is to run: upgrade_launch */
+    AGENT_UNINSTALLED, /* nothing is left to run for */
+};
 
 #define AGENT_KEY_LEN 32
 #define AGENT_MACHINE_LEN 16
@@ -14,10 +22,15 @@
 struct agent {
     uv_loop_t *loop;
     struct agent_conf conf;
+    const char *config; /* its file; NULL: none */
     struct identity identity;
     uint8_t key[AGENT_KEY_LEN];         /* fingerprints of secrets */
     uint8_t machine[AGENT_MACHINE_LEN]; /* random, one per installation */
     struct link *link;
+    uint32_t protocol; /* of the connection; set before a stream is served */
+
+    uv_async_t leave;   /* for agent_leave; made and closed by main */
+    atomic_int leaving; /* enum agent_leave */
 
     uv_mutex_t busy; /* guards the next two */
     bool changing;   /* an apply or a backup runs: one at a time */
@@ -31,5 +44,8 @@ char *agent_path(const struct agent *a, const char *name);
  * when another has it. Any thread. */
 bool agent_claim(struct agent *a, const char *job);
 void agent_release(struct agent *a);
+
+/* From a worker of the link: close the connection, end the loop. */
+void agent_leave(struct agent *a, enum agent_leave how);
 
 #endif

@@ -25,6 +25,8 @@ static const struct conf_key keys[] = {
       "error, warn, info or debug"),
     K("agent", "reconnect_max", CONF_TIME, reconnect_max_ms, "60s",
       "longest wait between two attempts to connect"),
+    K("agent", "upgrade_wait", CONF_TIME, upgrade_wait_ms, "60s",
+      "an upgraded agent that is not connected by then is put back"),
     K("openclaw", "state_dir", CONF_STRING, oc_state_dir, "",
       "OpenClaw's state folder; empty: found by itself"),
     K("openclaw", "config", CONF_STRING, oc_config, "",

@@ -12,7 +12,7 @@
 struct agent_conf {
     char *state_dir; /* ours: identity, cache, journals */
     char *log_level;
-    int64_t reconnect_max_ms;
+    int64_t reconnect_max_ms, upgrade_wait_ms;
     int64_t database_ms, wal_growth;
     int64_t health_wait_ms, stop_bound_ms;
     char *oc_state_dir, *oc_config, *oc_home, *oc_layout, *oc_bin;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/build.h"
 #include "agent/openclaw/gateway.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
@@ -13,6 +14,16 @@
 #include "common/net/x509.h"
 
 #define RENEW_TIMEOUT_MS 30000
+
+/* What this build does not name in Hello it does not do. */
+static bool has_feature(const char *name)
+{
+    for (size_t i = 0; agent_features[i]; i++) {
+        if (strcmp(agent_features[i], name) == 0)
+            return true;
+    }
+    return false;
+}
 
 int job_serve(struct agent *a, struct stream *s, const Ocm__Envelope *first,
               struct error *e)
@@ -28,11 +39,19 @@ int job_serve(struct agent *a, struct stream *s, const Ocm__Envelope *first,
         return job_apply(a, s, first->apply_request, e);
     case OCM__ENVELOPE__BODY_GATEWAY_REQUEST:
         return job_gateway(a, s, first->gateway_request, e);
+    case OCM__ENVELOPE__BODY_UPGRADE_REQUEST:
+        if (has_feature("upgrade"))
+            return job_upgrade(a, s, first->upgrade_request, e);
+        break;
+    case OCM__ENVELOPE__BODY_UNINSTALL_REQUEST:
+        if (has_feature("uninstall"))
+            return job_uninstall(a, s, first->uninstall_request, e);
+        break;
     default:
-        return error_set(e, OCM_E_UNSUPPORTED,
-                         "this agent does not know message %d",
-                         first->body_case);
+        break;
     }
+    return error_set(e, OCM_E_UNSUPPORTED,
+                     "this agent does not know message %d", first->body_case);
 }
 
 /* ---- facts ---- */

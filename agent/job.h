@@ -5,10 +5,8 @@
 
 #include "agent/agent.h"
 #include "agent/openclaw/openclaw.h"
+#include "common/net/protocol.h"
 #include "common/net/stream.h"
-
-#define JOB_PROTOCOL_MIN 1
-#define JOB_PROTOCOL_MAX 1
 
 /* Serve what the controller opened with `first`. A failure is told to it by
  * the caller. */
@@ -26,6 +24,10 @@ int job_apply(struct agent *a, struct stream *s, const Ocm__ApplyRequest *req,
               struct error *e);
 int job_gateway(struct agent *a, struct stream *s,
                 const Ocm__GatewayRequest *req, struct error *e);
+int job_upgrade(struct agent *a, struct stream *s,
+                const Ocm__UpgradeRequest *req, struct error *e);
+int job_uninstall(struct agent *a, struct stream *s,
+                  const Ocm__UninstallRequest *req, struct error *e);
 
 /* We open these. */
 int job_renew(struct agent *a, struct stream *s, struct error *e);

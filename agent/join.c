@@ -7,6 +7,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "agent/build.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -49,7 +50,7 @@ static void on_open(struct channel *ch, void *arg)
     join.csr.len = j->csr.len;
     join.name = (char *)j->o->name;
     join.hostname = host;
-    join.agent_version = (char *)OCM_VERSION;
+    join.agent_version = (char *)agent_version;
     m.body_case = OCM__ENVELOPE__BODY_JOIN;
     m.join = &join;
     channel_send_control(ch, &m);

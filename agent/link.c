@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "agent/build.h"
 #include "agent/job.h"
+#include "agent/upgrade/upgrade.h"
 #include "common/base/backoff.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
@@ -23,6 +25,7 @@
 #define LINK_BACKOFF_BASE_MS 500
 #define LINK_WELCOME_MS 20000 /* from dialing to Welcome */
 #define LINK_STEADY_MS 10000  /* connected so long: the backoff starts over */
+#define LINK_SETTLE_MS 10000  /* connected so long: an upgrade is done */
 
 enum link_state {
     LINK_WAITING,
@@ -41,6 +44,9 @@ struct link {
     uv_timer_t retry;   /* next attempt */
     uv_timer_t welcome; /* bound on connecting */
     uv_timer_t renew;   /* certificate */
+    uv_timer_t settle;  /* end of a trial; armed only in one */
+    bool trial;         /* we are an upgrade that was not heard yet */
+    char *undone;       /* of an upgrade, to be told in Hello; or NULL */
     uv_getaddrinfo_t resolve;
     int64_t connected_ms; /* monotonic */
     unsigned tasks;       /* workers still running */
@@ -113,9 +119,13 @@ static void on_open(struct channel *ch, void *arg)
     uv_mutex_lock(&a->busy);
     memcpy(job, a->job, sizeof(job));
     uv_mutex_unlock(&a->busy);
-    hello.protocol_min = JOB_PROTOCOL_MIN;
-    hello.protocol_max = JOB_PROTOCOL_MAX;
-    hello.agent_version = (char *)OCM_VERSION;
+    hello.protocol_min = PROTOCOL_MIN;
+    hello.protocol_max = PROTOCOL_MAX;
+    hello.agent_version = (char *)agent_version;
+    hello.features = (char **)agent_features;
+    while (agent_features[hello.n_features])
+        hello.n_features++;
+    hello.upgrade_undone = l->undone ? l->undone : hello.upgrade_undone;
     hello.platform = platform;
     hello.hostname = host;
     hello.machine.data = a->machine;
@@ -180,17 +190,47 @@ static void on_renew(uv_timer_t *t)
     l->tasks++;
 }
 
+/* ---- an upgrade ---- */
+
+static void settle(struct link *l)
+{
+    struct error e = {0};
+
+    uv_timer_stop(&l->settle);
+    if (!l->trial)
+        return;
+    if (upgrade_settle(l->agent->conf.state_dir, &e) < 0)
+        log_warn("%s", e.text);
+    else
+        l->trial = false;
+}
+
+static void on_settle(uv_timer_t *t)
+{
+    settle(t->data);
+}
+
+static void tell_undone(struct link *l)
+{
+    if (!l->undone)
+        return;
+    upgrade_told(l->agent->conf.state_dir);
+    free(l->undone);
+    l->undone = NULL;
+}
+
 /* ---- connected ---- */
 
 static void welcome(struct link *l, const Ocm__Welcome *w)
 {
-    if (w->protocol < JOB_PROTOCOL_MIN || w->protocol > JOB_PROTOCOL_MAX) {
+    if (w->protocol < PROTOCOL_MIN || w->protocol > PROTOCOL_MAX) {
         channel_close(l->ch, OCM_E_VERSION, "protocol version not offered");
         return;
     }
     uv_timer_stop(&l->welcome);
     l->state = LINK_CONNECTED;
     l->connected_ms = (int64_t)uv_now(l->agent->loop);
+    l->agent->protocol = w->protocol;
     if (w->keepalive_ms)
         channel_set_keepalive(l->ch, w->keepalive_ms);
     channel_allow_streams(l->ch);
@@ -202,6 +242,9 @@ static void welcome(struct link *l, const Ocm__Welcome *w)
                    24ull * 3600 * 1000);
     log_info("connected controller=%s node=%s", l->agent->identity.controller,
              w->node_name);
+    tell_undone(l);
+    if (l->trial)
+        uv_timer_start(&l->settle, on_settle, LINK_SETTLE_MS, 0);
 }
 
 static void on_control(struct channel *ch, const Ocm__Envelope *m, void *arg)
@@ -230,6 +273,7 @@ struct task {
     struct link *link;
     struct stream *stream;
     Ocm__Envelope *first;
+    int rc;
 };
 
 static void task_run(void *arg)
@@ -237,7 +281,8 @@ static void task_run(void *arg)
     struct task *t = arg;
     struct error e = {0};
 
-    if (job_serve(t->link->agent, t->stream, t->first, &e) < 0) {
+    t->rc = job_serve(t->link->agent, t->stream, t->first, &e);
+    if (t->rc < 0) {
         log_warn("conversation failed: %s", e.text);
         stream_send_error(t->stream, &e);
     }
@@ -249,6 +294,8 @@ static void task_done(void *arg)
     struct task *t = arg;
     struct link *l = t->link;
 
+    if (t->rc == 0)
+        settle(l);
     stream_message_free(t->first);
     stream_close(t->stream);
     free(t);
@@ -286,6 +333,7 @@ static void on_closed(struct channel *ch, int status, const char *why,
 
     uv_timer_stop(&l->welcome);
     uv_timer_stop(&l->renew);
+    uv_timer_stop(&l->settle);
     uv_mutex_lock(&l->lock);
     if (l->open)
         channel_unref(l->open);
@@ -371,8 +419,11 @@ struct link *link_new(struct agent *a, struct error *e)
     uv_timer_init(a->loop, &l->retry);
     uv_timer_init(a->loop, &l->welcome);
     uv_timer_init(a->loop, &l->renew);
-    l->retry.data = l->welcome.data = l->renew.data = l;
-    l->handles = 3;
+    uv_timer_init(a->loop, &l->settle);
+    l->retry.data = l->welcome.data = l->renew.data = l->settle.data = l;
+    l->handles = 4;
+    l->trial = upgrade_on_trial(a->conf.state_dir);
+    l->undone = upgrade_undone(a->conf.state_dir);
     return l;
 }
 
@@ -411,6 +462,7 @@ void link_stop(struct link *l, void (*on_stopped)(void *arg), void *arg)
     uv_close((uv_handle_t *)&l->retry, on_handle_closed);
     uv_close((uv_handle_t *)&l->welcome, on_handle_closed);
     uv_close((uv_handle_t *)&l->renew, on_handle_closed);
+    uv_close((uv_handle_t *)&l->settle, on_handle_closed);
     if (l->state == LINK_RESOLVING)
         uv_cancel((uv_req_t *)&l->resolve);
     if (l->ch)
@@ -423,6 +475,7 @@ void link_free(struct link *l)
         return;
     tls_context_unref(l->tls);
     uv_mutex_destroy(&l->lock);
+    free(l->undone);
     free(l);
 }
 

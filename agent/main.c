@@ -12,8 +12,11 @@
 #include "agent/adapt/database_helper.h"
 #include "agent/agent.h"
 #include "agent/apply/apply.h"
+#include "agent/build.h"
 #include "agent/join.h"
 #include "agent/link.h"
+#include "agent/uninstall.h"
+#include "agent/upgrade/upgrade.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -23,6 +26,7 @@
 #include "common/base/text.h"
 
 #define TOKEN_FILE_MAX 4096
+#define AGENT_GONE_STATUS 3 /* RestartPreventExitStatus= of the unit */
 #define AGENT_MMAP_BYTES (1024 * 1024)
 
 static const char usage_text[] =
@@ -30,6 +34,7 @@ static const char usage_text[] =
     "       ocm-agent [--config FILE] join --controller HOST[:PORT]\n"
     "                 [--name NAME] [--token-file FILE]\n"
     "       ocm-agent [--config FILE] facts\n"
+    "       ocm-agent [--config FILE] uninstall\n"
     "\n"
     "The agent of OCM on one OpenClaw node: it dials its controller and\n"
     "captures, adapts and applies what the controller asks for.\n"
@@ -38,6 +43,8 @@ static const char usage_text[] =
     "  ocm-agent join --controller backup.example:7702 <token\n"
     "  ocm-agent run\n"
     "  ocm-agent facts        what this node says of itself, as JSON\n"
+    "  ocm-agent uninstall    take the agent's own files off this machine;\n"
+    "                         OpenClaw is left alone\n"
     "\n"
     "Options:\n"
     "  -c, --config FILE      default " AGENT_CONF_DEFAULT " if it exists\n"
@@ -48,10 +55,11 @@ static const char usage_text[] =
     "  -V, --version\n"
     "  -h, --help\n"
     "\n"
-    "Exit status: 0 ok, 1 failed, 2 usage.\n";
+    "Exit status: 0 ok, 1 failed, 2 usage, 3 uninstalled.\n";
 
 struct options {
     const char *config, *command, *controller, *name, *token_file;
+    int64_t pid; /* of watch-upgrade */
 };
 
 /* 0: go on; 1: done, exit 0; 2: usage error. */
@@ -85,7 +93,7 @@ static int options_parse(int argc, char **argv, struct options *o)
             o->token_file = optarg;
             break;
         case 'V':
-            puts("ocm-agent " OCM_VERSION);
+            printf("ocm-agent %s\n", agent_version);
             return 1;
         case 'h':
             fputs(usage_text, stdout);
@@ -96,6 +104,13 @@ static int options_parse(int argc, char **argv, struct options *o)
     }
     if (optind < argc)
         o->command = argv[optind++];
+    /* a word of ours to ourselves, see agent/upgrade */
+    if (strcmp(o->command, "watch-upgrade") == 0 &&
+        (optind == argc ||
+         !text_to_i64(argv[optind++], 1, INT32_MAX, &o->pid))) {
+        fprintf(stderr, "ocm-agent: watch-upgrade wants a process id\n");
+        return 2;
+    }
     if (optind < argc) {
         fprintf(stderr, "ocm-agent: unexpected argument '%s'\n", argv[optind]);
         return 2;
@@ -200,6 +215,22 @@ static int run_facts(struct agent *a, struct error *e)
     return rc;
 }
 
+/* ---- uninstall ---- */
+
+static int run_uninstall(const struct agent_conf *conf, const char *config,
+                         struct error *e)
+{
+    struct uninstall_report report = {0};
+    int rc = uninstall(conf, config, &report, e);
+
+    for (size_t i = 0; i < report.removed.count; i++)
+        printf("removed: %s\n", report.removed.lines[i]);
+    for (size_t i = 0; i < report.left.count; i++)
+        printf("left to you: %s\n", report.left.lines[i]);
+    uninstall_report_fini(&report);
+    return rc;
+}
+
 /* ---- run ---- */
 
 struct run {
@@ -213,9 +244,13 @@ static void on_stopped(void *arg)
 {
     struct run *r = arg;
 
-    notify_stop(&r->notify);
+    if (atomic_load(&r->agent.leaving) == AGENT_RESTARTS)
+        notify_close(&r->notify);
+    else
+        notify_stop(&r->notify);
     uv_close((uv_handle_t *)&r->term, NULL);
     uv_close((uv_handle_t *)&r->interrupt, NULL);
+    uv_close((uv_handle_t *)&r->agent.leave, NULL);
 }
 
 static void on_signal(uv_signal_t *s, int signum)
@@ -224,6 +259,13 @@ static void on_signal(uv_signal_t *s, int signum)
 
     (void)signum;
     log_info("stopping");
+    link_stop(r->agent.link, on_stopped, r);
+}
+
+static void on_leave(uv_async_t *h)
+{
+    struct run *r = h->data;
+
     link_stop(r->agent.link, on_stopped, r);
 }
 
@@ -258,7 +300,8 @@ static int run_agent(struct run *r, struct error *e)
     }
     uv_signal_init(&r->loop, &r->term);
     uv_signal_init(&r->loop, &r->interrupt);
-    r->term.data = r->interrupt.data = r;
+    uv_async_init(&r->loop, &a->leave, on_leave);
+    r->term.data = r->interrupt.data = a->leave.data = r;
     uv_signal_start(&r->term, on_signal, SIGTERM);
     uv_signal_start(&r->interrupt, on_signal, SIGINT);
     notify_start(&r->notify, &r->loop);
@@ -274,8 +317,9 @@ int main(int argc, char **argv)
     struct run r = {0};
     struct agent *a = &r.agent;
     struct error e = {0};
+    struct upgrade_place place;
     struct options o;
-    int rc;
+    int rc, leaving;
 
     if (argc == 2 && strcmp(argv[1], DATABASE_HELPER_WORD) == 0)
         _exit(database_helper_main());
@@ -296,9 +340,19 @@ int main(int argc, char **argv)
         return 2;
     }
     log_init("ocm-agent", (enum log_level)log_level_parse(a->conf.log_level));
+    place = (struct upgrade_place){.state_dir = a->conf.state_dir,
+                                   .config = o.config,
+                                   .wait_ms = a->conf.upgrade_wait_ms};
     uv_mutex_init(&a->busy);
+    a->config = o.config;
+    if (strcmp(o.command, "run") == 0)
+        upgrade_launch(&place, argv);
     if (strcmp(o.command, "join") == 0) {
         rc = run_join(&o, &a->conf, &e);
+    } else if (strcmp(o.command, "watch-upgrade") == 0) {
+        upgrade_watch(&place, (pid_t)o.pid);
+    } else if (strcmp(o.command, "uninstall") == 0) {
+        rc = run_uninstall(&a->conf, o.config, &e);
     } else if (strcmp(o.command, "run") == 0 ||
                strcmp(o.command, "facts") == 0) {
         rc = dir_make(a->conf.state_dir, 0700, &e);
@@ -319,7 +373,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "ocm-agent: %s\n", e.text);
     secret_wipe(a->key, sizeof(a->key));
     identity_free(&a->identity);
+    leaving = atomic_load(&a->leaving);
+    if (rc == 0 && leaving == AGENT_RESTARTS) {
+        upgrade_launch(&place, argv);
+        /* it was put back at once */
+        upgrade_run_self(&place);
+        rc = OCM_E_FAILED;
+    }
     agent_conf_free(&a->conf);
     uv_mutex_destroy(&a->busy);
-    return rc < 0 ? 1 : 0;
+    return rc < 0 ? 1 : leaving == AGENT_UNINSTALLED ? AGENT_GONE_STATUS : 0;
 }

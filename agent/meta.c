@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "agent/build.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
 
@@ -88,7 +89,7 @@ int meta_write(const struct agent *a, const struct openclaw *o,
     root = json_pack("{s:i,s:s,s:{s:s,s:s,s:s},s:s,s:s*,s:s,s:o,s:o,s:o,s:I}",
                      "format", META_FORMAT, "time", time, "node", "name",
                      a->identity.node_name, "id", a->identity.node_id,
-                     "platform", platform, "agent", OCM_VERSION, "openclaw",
+                     "platform", platform, "agent", agent_version, "openclaw",
                      version, "era", era_names[o->era], "facts", facts,
                      "sections", sections, "problems", problems,
                      "problem_count", (json_int_t)so_far->problems_total);

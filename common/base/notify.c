@@ -61,9 +61,15 @@ void notify_status(const char *text)
 
 void notify_stop(struct notify *n)
 {
+    if (n->active)
+        say("STOPPING=1");
+    notify_close(n);
+}
+
+void notify_close(struct notify *n)
+{
     if (!n->active)
         return;
     n->active = 0;
-    say("STOPPING=1");
     uv_close((uv_handle_t *)&n->watchdog, NULL);
 }

@@ -18,5 +18,7 @@ void notify_start(struct notify *n, uv_loop_t *loop);
 void notify_status(const char *text);
 /* Say STOPPING=1 and close the timer. */
 void notify_stop(struct notify *n);
+/* Close the timer without a word: another program goes on in this process. */
+void notify_close(struct notify *n);
 
 #endif
