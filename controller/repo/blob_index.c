@@ -36,7 +36,9 @@ static const char schema[] =
     " PRIMARY KEY (node, blob)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS verified (node INTEGER, tree INTEGER,"
     " files INTEGER, dirs INTEGER, bytes INTEGER, height INTEGER,"
-    " PRIMARY KEY (node, tree)) WITHOUT ROWID;";
+    " PRIMARY KEY (node, tree)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS written (pack BLOB PRIMARY KEY,"
+    " node INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char *const statements[ST_COUNT] = {
 #define X(name, sql) [name] = sql,
@@ -352,6 +354,42 @@ static int add_blob(struct blob_index *ix, int64_t pack,
     return owned_add(ix, node, num, e);
 }
 
+int blob_index_pack_written(struct blob_index *ix, const struct id *pack,
+                            int64_t node, struct error *e)
+{
+    sqlite3_stmt *st = index_take(ix, ST_WRITTEN_ADD);
+
+    bind_id(st, 1, pack);
+    sqlite3_bind_int64(st, 2, node);
+    return index_done(ix, st, sqlite3_step(st), e);
+}
+
+int blob_index_forget_written(struct blob_index *ix, const struct id *pack,
+                              struct error *e)
+{
+    sqlite3_stmt *st = index_take(ix, ST_WRITTEN_DROP);
+
+    bind_id(st, 1, pack);
+    return index_done(ix, st, sqlite3_step(st), e);
+}
+
+int blob_index_written(struct blob_index *ix, struct written_pack **out,
+                       size_t *count, struct error *e)
+{
+    sqlite3_stmt *st = index_take(ix, ST_WRITTEN_LIST);
+    size_t cap = 0;
+    int step;
+
+    *out = NULL;
+    *count = 0;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+        *out = mem_grow(*out, &cap, *count + 1, sizeof(**out));
+        column_id(st, 0, &(*out)[*count].id);
+        (*out)[(*count)++].node = sqlite3_column_int64(st, 1);
+    }
+    return index_done(ix, st, step, e);
+}
+
 int blob_index_add_pack(struct blob_index *ix, const struct id *pack,
                         const struct pack_entry *entries, size_t count,
                         int64_t node, struct error *e)
@@ -367,7 +405,7 @@ int blob_index_add_pack(struct blob_index *ix, const struct id *pack,
     num = number_of(ix, ST_PACK_NUM, pack, -1);
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = add_blob(ix, num, &entries[i], node, e);
-    return rc;
+    return rc < 0 ? rc : blob_index_forget_written(ix, pack, e);
 }
 
 int blob_index_add_file(struct blob_index *ix, const struct id *index_file,

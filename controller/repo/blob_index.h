@@ -44,12 +44,25 @@ int blob_index_find(struct blob_index *ix, const struct id *id,
                     enum blob_type type, struct blob_place *out,
                     struct error *e);
 /* Add the blobs of a pack. One that is there already stays where it was. With
- * `node` above 0 that node owns them from now on. */
+ * `node` above 0 that node owns them from now on. The pack is no longer among
+ * the written ones. */
 int blob_index_add_pack(struct blob_index *ix, const struct id *pack,
                         const struct pack_entry *entries, size_t count,
                         int64_t node, struct error *e);
 int blob_index_add_file(struct blob_index *ix, const struct id *index_file,
                         struct error *e);
+/* Packs that are in data/, or on their way there, and in no index file yet:
+ * what a killed process leaves. `node` sent them. */
+struct written_pack {
+    struct id id;
+    int64_t node;
+};
+int blob_index_pack_written(struct blob_index *ix, const struct id *pack,
+                            int64_t node, struct error *e);
+int blob_index_forget_written(struct blob_index *ix, const struct id *pack,
+                              struct error *e);
+int blob_index_written(struct blob_index *ix, struct written_pack **out,
+                       size_t *count, struct error *e); /* caller frees */
 /* Forget all but the identity of the repository and the numbers of nodes
  * (writers may know theirs). */
 int blob_index_clear(struct blob_index *ix, struct error *e);

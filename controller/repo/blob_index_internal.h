@@ -26,6 +26,9 @@
     X(ST_BLOB_COUNT, "SELECT count(*) FROM blob")                              \
     X(ST_FILE_ADD, "INSERT OR IGNORE INTO index_file VALUES (?1)")             \
     X(ST_FILE_LIST, "SELECT id FROM index_file ORDER BY id")                   \
+    X(ST_WRITTEN_ADD, "INSERT OR REPLACE INTO written VALUES (?1, ?2)")        \
+    X(ST_WRITTEN_DROP, "DELETE FROM written WHERE pack = ?1")                  \
+    X(ST_WRITTEN_LIST, "SELECT pack, node FROM written")                       \
     X(ST_NODE_GET, "SELECT num, ready FROM node WHERE name = ?1")              \
     X(ST_NODE_ADD, "INSERT INTO node (name, ready) VALUES (?1, 0)")            \
     X(ST_NODE_READY, "UPDATE node SET ready = ?2 WHERE num = ?1")              \

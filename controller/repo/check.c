@@ -88,24 +88,6 @@ static void compare_header(struct checker *c, const char *hex,
     }
 }
 
-/* The header of a pack in memory: its entries, which the caller frees. */
-static int open_header(struct checker *c, uint8_t *p, size_t len,
-                       struct pack_entry **out, size_t *count, struct error *e)
-{
-    uint32_t head;
-
-    if (len < PACK_TRAILER_LEN + SEAL_OVERHEAD)
-        return error_set(e, OCM_E_DAMAGED, "it is cut short");
-    head = read_u32le(p + len - PACK_TRAILER_LEN);
-    if (head > PACK_HEADER_MAX || head > len - PACK_TRAILER_LEN)
-        return error_set(e, OCM_E_DAMAGED, "its header is broken");
-    p += len - PACK_TRAILER_LEN - head;
-    if (seal_open(&c->r->seal, p, head) < 0)
-        return error_set(e, OCM_E_DAMAGED, "its header was changed");
-    return pack_header_parse(p + SEAL_NONCE_LEN, head - SEAL_OVERHEAD,
-                             len - PACK_TRAILER_LEN - head, out, count, e);
-}
-
 static void check_pack_bytes(struct checker *c, const char *hex,
                              const struct id *pack, struct buf *data,
                              const struct pack_entry *index, size_t count)
@@ -119,7 +101,8 @@ static void check_pack_bytes(struct checker *c, const char *hex,
 
     if (!id_equal(&found, pack))
         check_line(c, false, "pack %.12s: its bytes were changed", hex);
-    if (open_header(c, data->data, data->len, &header, &header_count, &why) < 0)
+    if (pack_header_open(c->r, data->data, data->len, data->len, &header,
+                         &header_count, &why) < 0)
         check_line(c, false, "pack %.12s: %s", hex, why.text);
     else
         compare_header(c, hex, index, count, header, header_count);

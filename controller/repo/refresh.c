@@ -180,10 +180,18 @@ out:
 
 int repo_refresh(struct repo *r, struct error *e)
 {
+    struct error why = {0};
+    bool locked;
     int rc;
 
+    pthread_mutex_lock(&r->lock_mu);
+    locked = r->lock.count > 0;
+    pthread_mutex_unlock(&r->lock_mu);
     pthread_mutex_lock(&r->files_mu);
     rc = follow(r, e);
+    /* what is read from here does not need them */
+    if (rc == 0 && locked && r->left_count && recover_packs(r, &why) < 0)
+        log_warn("repository: packs without an index: %s", why.text);
     pthread_mutex_unlock(&r->files_mu);
     return rc;
 }

@@ -229,6 +229,8 @@ int repo_open(const struct repo_options *o, struct repo **out, struct error *e)
     if (rc == 0)
         rc = open_cache(r, o, e);
     if (rc == 0)
+        rc = recover_open(r, e);
+    if (rc == 0)
         rc = repo_refresh(r, e);
     if (rc < 0) {
         repo_close(r);
@@ -254,6 +256,7 @@ void repo_close(struct repo *r)
     pthread_mutex_destroy(&r->files_mu);
     pthread_mutex_destroy(&r->read_mu);
     secret_wipe(&r->seal, sizeof(r->seal));
+    free(r->left);
     free(r);
 }
 

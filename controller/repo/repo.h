@@ -53,7 +53,8 @@ void repo_unlock(struct repo *r);
  * prune by restic), or packs are, make the blob index anew, and with it the
  * owned sets and the memo of whole trees. Under the lock, before each job. A
  * broken index file is logged and left out (its blobs are sent again);
- * repo_check reports it. */
+ * repo_check reports it. The first call under the lock gives an index to the
+ * whole packs that a killed process left. */
 int repo_refresh(struct repo *r, struct error *e);
 
 /* ---- reading ---- */

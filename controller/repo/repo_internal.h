@@ -54,8 +54,11 @@ struct repo {
 
     pthread_mutex_t lock_mu; /* guards `lock` */
     struct repo_lock_state lock;
-    pthread_mutex_t owned_mu; /* one owned set is built at a time */
-    pthread_mutex_t files_mu; /* index/ and the blob index change together */
+    pthread_mutex_t owned_mu;  /* one owned set is built at a time */
+    pthread_mutex_t files_mu;  /* index/ and the blob index change together;
+                                 guards `left`, too */
+    struct written_pack *left; /* packs of an earlier process, in no index */
+    size_t left_count;
 
     pthread_mutex_t read_mu; /* guards the following */
     struct pack_handle handles[REPO_HANDLES];
@@ -104,6 +107,18 @@ int object_list(struct repo *r, const char *folder, struct id **ids,
 typedef void index_lost_cb(void *arg, const struct id *pack);
 int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
                   index_lost_cb *on_lost, void *arg, struct error *e);
+
+/* ---- what an earlier process left (recover.c) ---- */
+/* Before the first writer: remember its packs. */
+int recover_open(struct repo *r, struct error *e);
+/* Under the lock and files_mu: give them an index file, and their blobs to the
+ * nodes that sent them. */
+int recover_packs(struct repo *r, struct error *e);
+/* Open the header of a pack of `pack_len` bytes whose last `len` are at `p`
+ * (changed in place). Entries: caller frees. OCM_E_DAMAGED says how. */
+int pack_header_open(const struct repo *r, uint8_t *p, size_t len,
+                     uint64_t pack_len, struct pack_entry **out, size_t *count,
+                     struct error *e);
 
 /* ---- reading (read.c) ---- */
 /* Read the blob at `place`; as repo_read_stored. */

@@ -162,6 +162,11 @@ static int finish_pack(struct repo_writer *w, struct open_pack *p,
     full->entries = p->entries;
     full->count = p->count;
     open_pack_reset(p);
+    rc = blob_index_pack_written(w->r->index, &full->id, w->node, e);
+    if (rc < 0) {
+        full_pack_free(full);
+        return rc;
+    }
     return pack_sink_give(w->sink, full, e);
 }
 

@@ -18,6 +18,7 @@ job_state() { ctl --json job show "$1" | jq -r '.state // .job.state'; }
 state_is() { [[ $(job_state "$1") == "$2" ]]; }
 repo_bytes() { du -sb "$T/repo/data" | cut -f1; }
 begin() { job=$(ctl --json backup one --detach | jq -r '.jobs[0].job // .jobs[0].id // .jobs[0]'); }
+pack_bytes() { find "$T/repo/data" -type f -regextype egrep -regex '.*/[0-9a-f]{64}' -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
 grown() { (($(repo_bytes) > $1 + 12000000)); } # packs of this backup are durable
 good() { # the repository is whole, and the first backup still restores to what it was
   rst unlock >/dev/null 2>&1 || true
@@ -29,12 +30,13 @@ good() { # the repository is whole, and the first backup still restores to what 
 
 step "kill -9 of the controller"
 fill 96
-size=$(repo_bytes)
+size=$(repo_bytes); whole=$(pack_bytes)
 begin
 wait_for 60 grown "$size"
 state_is "$job" running || die "the backup ended too soon to be killed: $(job_state "$job")"
 kill -KILL "$controller"; wait "$controller" 2>/dev/null || true
 good "kill -9 of the controller"
+durable=$(($(pack_bytes) - whole))
 start_controller
 wait_for 30 connected one
 state_is "$job" failed || die "job after the restart: $(job_state "$job")"
@@ -42,6 +44,9 @@ ctl job show "$job" >"$T/out"; has 'restart|stopped|interrupted|ended'
 [[ $(newest one) == "$first" ]] || die "a snapshot of a killed backup"
 r=$(result one)
 [[ $(jq -r .state <<<"$r") == complete ]] || die "the next backup: $r"
+sent=$(jq .bytes_sent <<<"$r")
+echo "whole packs at the kill: $durable, sent after it: $sent"
+((durable > 12000000 && sent < 96 * 1048576 - durable + 2097152)) || die "what was durable was sent again: $durable, $sent"
 good "the backup after it"
 
 step "kill -9 of the agent"
