@@ -134,6 +134,7 @@ static int open_all(struct capture *c, struct error *e)
 
 static void close_all(struct capture *c, bool keep_cache)
 {
+    ahead_free(c->ahead);
     upload_free(c->up);
     cache_close(c->old);
     cache_finish(c->fresh, keep_cache);

@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "agent/capture/ahead.h"
 #include "agent/capture/attr.h"
 #include "agent/capture/cache.h"
 #include "agent/capture/capture.h"
@@ -33,6 +35,7 @@ struct content {
     size_t count, cap;
     struct id sum; /* SHA-256 of all of it */
     uint64_t size;
+    bool no_xattrs; /* seen while it was open */
 };
 
 /* A database that rows are taken of: copied at most once a run. */
@@ -85,6 +88,9 @@ struct capture {
     struct chunker chunker;
     uint8_t *window; /* read buffer of read.c */
     size_t window_cap;
+    const uint8_t *small; /* the small file read last: in `window` or ahead */
+    struct ahead *ahead;  /* NULL: not needed yet */
+    unsigned misses;      /* files in a row that are not as they were */
     struct links *links;
     struct owner_names users, groups;
     struct buf tree;     /* folder being encoded */
@@ -133,6 +139,10 @@ int read_file(struct capture *c, int dir_fd, const char *name, struct attr *a,
 /* The same for a whole file of our own. */
 int read_own_file(struct capture *c, const char *path, struct content *out,
                   struct error *e);
+/* Open a plain name for reading, inside the folder; -1 with errno. */
+int read_open(int dir_fd, const char *name);
+/* Up to `len` bytes; fewer only at the end of the file. -1 with errno. */
+ssize_t read_full(int fd, uint8_t *p, size_t len);
 /* Send one blob unless it is known. */
 int read_store(struct capture *c, enum blob_type type, const void *p,
                size_t len, struct id *id, struct error *e);

@@ -32,6 +32,7 @@ void entry_content(struct entry *en, struct content *content)
         content->ids = NULL;
     }
     en->attr.size = content->size;
+    en->no_xattrs = content->no_xattrs;
 }
 
 void entry_reuse(struct entry *en, const struct cache_record *rec)
@@ -198,7 +199,7 @@ void entry_encode(struct capture *c, int dir_fd, const struct entry *en)
     size_t before = capture_push(c, en->name, en->name_len);
 
     path_of(path, sizeof(path), dir_fd, en);
-    if (!en->ours)
+    if (!en->ours && !en->no_xattrs)
         xattrs = get_xattrs(c, path, &n.xattr_count);
     n.xattrs = xattrs;
     switch (n.type) {

@@ -16,6 +16,7 @@ struct entry {
     struct id one;    /* folder: its tree; file of one chunk: its id */
     struct id *ids;   /* file of several chunks; owned */
     size_t id_count;
+    bool no_xattrs; /* known already: nobody needs to ask */
 };
 
 void entry_free(struct entry *en);

@@ -105,7 +105,9 @@ int file_capture(struct capture *c, const struct place *pl, int dir_fd,
         return read_plain(c, dir_fd, name, rec, out, e);
     if (unchanged) {
         entry_reuse(out, rec);
+        c->misses = 0;
         return keep(c, rec, out, true, e);
     }
+    c->misses++;
     return read_plain(c, dir_fd, name, NULL, out, e);
 }

@@ -87,7 +87,21 @@ static void mark_companions(struct names *all)
     }
 }
 
-/* One block of entries into `bytes`; false when the limit is reached. */
+static uint8_t kind_of(const struct dirent64 *d)
+{
+    switch (d->d_type) {
+    case DT_REG:
+        return NAME_FILE;
+    case DT_DIR:
+    case DT_UNKNOWN:
+        return 0;
+    default:
+        return NAME_OTHER;
+    }
+}
+
+/* One block of entries into `bytes`, each a byte of flags and the name; false
+ * when the limit is reached. */
 static bool take_block(const struct buf *room, size_t len, struct buf *bytes,
                        size_t *count)
 {
@@ -100,6 +114,7 @@ static bool take_block(const struct buf *room, size_t len, struct buf *bytes,
             continue;
         if (*count == TREE_MAX_ENTRIES)
             return false;
+        buf_add_byte(bytes, kind_of(d));
         buf_add(bytes, d->d_name, strlen(d->d_name) + 1);
         ++*count;
     }
@@ -136,8 +151,9 @@ int names_read(int fd, struct buf *room, struct names *out)
     out->items = mem_array(out->count, sizeof(*out->items));
     s = out->bytes;
     for (size_t i = 0; i < out->count; i++) {
-        out->items[i] = (struct name){.s = s, .len = (uint16_t)strlen(s)};
-        s += out->items[i].len + 1;
+        out->items[i] = (struct name){
+            .s = s + 1, .len = (uint16_t)strlen(s + 1), .flags = (uint8_t)*s};
+        s += out->items[i].len + 2;
     }
     qsort(out->items, out->count, sizeof(*out->items), compare);
     mark_companions(out);

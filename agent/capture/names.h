@@ -14,6 +14,9 @@ enum name_flags {
     NAME_HAS_JOURNAL = 2, /* "<name>-journal" is */
     NAME_COMPANION = 4,   /* the name itself ends like one */
     NAME_DATABASE = 8,    /* set by the walk: handled as a database */
+    /* as the listing had it, which may be old by now; none: ask lstat */
+    NAME_FILE = 16,  /* a regular file */
+    NAME_OTHER = 32, /* a link, FIFO, socket, device */
 };
 
 struct name {

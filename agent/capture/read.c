@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,8 +63,7 @@ static void need_window(struct capture *c, size_t cap)
     c->window_cap = cap;
 }
 
-/* Up to `len` bytes; fewer only at the end of the file. */
-static ssize_t read_full(int fd, uint8_t *p, size_t len)
+ssize_t read_full(int fd, uint8_t *p, size_t len)
 {
     size_t got = 0;
 
@@ -95,6 +95,8 @@ static int read_small(struct capture *c, int fd, size_t size,
     c->r->bytes_read += (uint64_t)n;
     out->size = (uint64_t)n;
     out->sum = digest_of(c->window, (size_t)n);
+    out->no_xattrs = flistxattr(fd, NULL, 0) == 0;
+    c->small = c->window;
     if (n > 0)
         add_id(out, &out->sum);
     return 0;
@@ -160,8 +162,8 @@ static int read_content(struct capture *c, int fd, uint64_t size,
     return read_large(c, fd, size, out, fatal, e);
 }
 
-/* Opens a plain name, so O_NOFOLLOW keeps it inside the folder. */
-static int open_for_reading(int dir_fd, const char *name)
+/* A plain name, so O_NOFOLLOW keeps it inside the folder. */
+int read_open(int dir_fd, const char *name)
 {
     int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
     int fd = openat(dir_fd, name, flags | O_NOATIME);
@@ -178,13 +180,22 @@ try {
     bool gone;                /* the name exists no more */
 };
 
+static void look_again(int fd, int dir_fd, const char *name, struct try *t)
+{
+    struct stat st;
+
+    t->after = fstat(fd, &st) == 0 ? attr_of(&st) : (struct attr){0};
+    t->gone = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0;
+    t->named = t->gone ? t->after : attr_of(&st);
+}
+
 /* One read of the file, at most `limit` bytes of it. READ_STABLE stands for
  * "read", to be judged by `t`; READ_GONE, READ_FAILED, or a fatal code. */
 static int try_once(struct capture *c, int dir_fd, const char *name,
                     uint64_t limit, struct try *t, struct content *out,
                     struct error *e)
 {
-    int fd = open_for_reading(dir_fd, name);
+    int fd = read_open(dir_fd, name);
     int rc = READ_STABLE, fatal = 0;
     struct stat st;
 
@@ -210,12 +221,32 @@ static int try_once(struct capture *c, int dir_fd, const char *name,
         goto out;
     }
     rc = READ_STABLE;
-    t->after = fstat(fd, &st) == 0 ? attr_of(&st) : (struct attr){0};
-    t->gone = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0;
-    t->named = t->gone ? t->after : attr_of(&st);
+    look_again(fd, dir_fd, name, t);
 out:
     close(fd);
     return rc;
+}
+
+/* The same, when it was read ahead of its turn. */
+static bool try_ahead(struct capture *c, int dir_fd, const char *name,
+                      struct try *t, struct content *out)
+{
+    struct ahead_file f;
+
+    if (!c->ahead || !ahead_take(c->ahead, name, &f))
+        return false;
+    t->opened = f.opened;
+    out->count = 0;
+    out->size = f.len;
+    out->sum = f.sum;
+    out->no_xattrs = f.no_xattrs;
+    if (f.len > 0)
+        add_id(out, &f.sum);
+    c->small = f.data;
+    c->r->bytes_read += f.len;
+    look_again(f.fd, dir_fd, name, t);
+    close(f.fd);
+    return true;
 }
 
 static void wait_before(int attempt)
@@ -240,7 +271,7 @@ static int read_tries(struct capture *c, int dir_fd, const char *name,
 
         wait_before(i);
         rc = capture_check(c, e);
-        if (rc == 0)
+        if (rc == 0 && (i > 0 || !try_ahead(c, dir_fd, name, &t, out)))
             rc = try_once(c, dir_fd, name, limit, &t, out, e);
         if (rc != READ_STABLE)
             return rc;
@@ -272,10 +303,10 @@ int read_file(struct capture *c, int dir_fd, const char *name, struct attr *a,
 
     if (rc < 0 || rc == READ_GONE || rc == READ_FAILED)
         return rc;
-    /* below CHUNK_WHOLE it lies in the window still */
+    /* below CHUNK_WHOLE it still lies where it was read */
     if (out->size > 0 && out->size < CHUNK_WHOLE && out->count == 1)
-        sent = store_id(c, BLOB_DATA, c->window, (size_t)out->size,
-                        &out->ids[0], e);
+        sent = store_id(c, BLOB_DATA, c->small, (size_t)out->size, &out->ids[0],
+                        e);
     if (rc == READ_TORN)
         capture_problem(c, "changed while read");
     return sent < 0 ? sent : rc;

@@ -22,6 +22,7 @@
 #include "common/data/tree.h"
 
 #define TREE_ROOM (1u << 20) /* no node is larger than that */
+#define AHEAD_AFTER 8        /* files in a row that had to be read */
 
 /* One folder being walked. */
 struct folder {
@@ -31,6 +32,7 @@ struct folder {
     struct names names;
     struct entry *entries;
     size_t count, cap;
+    size_t ahead; /* names before this one are read ahead, or need not be */
     bool changed; /* something differs from the last backup */
     bool cut;     /* not all entries fit the tree */
 };
@@ -163,6 +165,37 @@ static int visit(struct capture *c, struct folder *f, const char *name,
     default:
         capture_problem(c, "is a device node, not stored");
         return STEP_NOTHING;
+    }
+}
+
+/* Have the files behind name `next` read while this one is handled: only when
+ * they are likely to be read at all, and not past a folder, whose own files
+ * come first. */
+static void look_ahead(struct capture *c, struct folder *f, size_t next)
+{
+    const uint8_t passed = NAME_FILE | NAME_OTHER;
+
+    if (c->misses < AHEAD_AFTER || next == f->names.count ||
+        !(f->names.items[next - 1].flags & passed))
+        return;
+    if (!c->ahead)
+        c->ahead = ahead_new();
+    if (!c->ahead)
+        return;
+    if (f->ahead < next)
+        f->ahead = next;
+    while (f->ahead < f->names.count && ahead_has_room(c->ahead)) {
+        const struct name *n = &f->names.items[f->ahead];
+        size_t before;
+
+        if (!(n->flags & passed))
+            break;
+        before = capture_push(c, n->s, n->len);
+        if ((n->flags & ~NAME_FILE) == 0 &&
+            ask(c, f->pl, false) == CAPTURE_TAKE)
+            ahead_add(c->ahead, f->fd, n->s);
+        capture_pop(c, before);
+        f->ahead++;
     }
 }
 
@@ -343,6 +376,8 @@ static int visit_all(struct capture *c, struct folder *f,
         k += order >= 0;
         en.name = order <= 0 ? n->s : l->name;
         en.name_len = strlen(en.name);
+        if (order <= 0 && f->fd >= 0)
+            look_ahead(c, f, i);
         before = capture_push(c, en.name, en.name_len);
         rc = order < 0    ? visit_name(c, f, n, NULL, &en, e)
              : order == 0 ? visit_both(c, f, n, l, &en, e)
@@ -425,6 +460,7 @@ static int walk_folder(struct capture *c, const struct place *pl, int fd,
             return STEP_NOTHING;
     }
     rc = visit_all(c, &f, over, e);
+    ahead_drop(c->ahead); /* what was added points into names and fd */
     if (rc == 0 && f.count == 0 && prune)
         rc = STEP_NOTHING;
     else if (rc == 0)

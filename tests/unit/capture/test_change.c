@@ -300,6 +300,60 @@ static void swapped_is_not_followed(void **state)
     free(c);
 }
 
+#define AHEAD_TEST_FILES 60
+
+struct rewrite {
+    struct world *w;
+    unsigned asked[AHEAD_TEST_FILES];
+};
+
+/* Asked first to read ahead, then when the file has its turn: rewritten then,
+ * odd ones in place, even ones by another file. */
+static enum capture_choice rewrite_when_due(void *arg, const char *rel,
+                                            bool is_dir)
+{
+    struct rewrite *r = arg;
+    unsigned i = (unsigned)strtoul(rel + 1, NULL, 10);
+    char *path, *other;
+
+    if (is_dir || ++r->asked[i] != 2)
+        return CAPTURE_TAKE;
+    if (i % 2) {
+        world_write(r->w, rel, "after!");
+        return CAPTURE_TAKE;
+    }
+    world_write(r->w, "other", "after!");
+    path = world_path(r->w, rel);
+    other = world_path(r->w, "other");
+    assert_int_equal(rename(other, path), 0);
+    free(path);
+    free(other);
+    return CAPTURE_TAKE;
+}
+
+/* What was read before its turn is judged when it has it. */
+static void read_ahead_is_not_believed(void **state)
+{
+    struct world *w = *state;
+    struct rewrite r = {.w = w};
+    unsigned rewritten = 0;
+    char name[16];
+
+    for (unsigned i = 0; i < AHEAD_TEST_FILES; i++) {
+        snprintf(name, sizeof(name), "f%02u", i);
+        world_write(w, name, "before");
+    }
+    w->roots[0].choose = rewrite_when_due;
+    w->roots[0].arg = &r;
+    world_backup(w);
+    for (unsigned i = 0; i < AHEAD_TEST_FILES; i++)
+        rewritten += r.asked[i] == 2;
+    assert_true(rewritten > AHEAD_TEST_FILES / 2); /* they were read ahead */
+    assert_int_equal(w->r.problems_total, 0);
+    world_assert_same(w, "data/home", w->src);
+    world_assert_sums(w);
+}
+
 /* --- what refuses */
 
 static int as_nobody(struct world *w)
@@ -478,14 +532,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-        T(unchanged_is_not_read),        T(fresh_times_are_not_trusted),
-        T(every_change_is_noticed),      T(unknown_ids_are_not_reused),
-        T(growing_is_a_prefix),          T(cut_off_is_read_again),
-        T(replaced_is_read_anew),        T(always_changing_is_torn),
-        T(vanished_is_no_problem),       T(swapped_is_not_followed),
-        T(unreadable_costs_itself_only), T(devices_are_named),
-        T(mounts_are_not_crossed),       T(damaged_cache_costs_time_only),
-        T(foreign_cache_is_not_used),    T(uncommitted_cache_is_not_used),
+        T(unchanged_is_not_read),
+        T(fresh_times_are_not_trusted),
+        T(every_change_is_noticed),
+        T(unknown_ids_are_not_reused),
+        T(growing_is_a_prefix),
+        T(cut_off_is_read_again),
+        T(replaced_is_read_anew),
+        T(always_changing_is_torn),
+        T(vanished_is_no_problem),
+        T(swapped_is_not_followed),
+        T(read_ahead_is_not_believed),
+        T(unreadable_costs_itself_only),
+        T(devices_are_named),
+        T(mounts_are_not_crossed),
+        T(damaged_cache_costs_time_only),
+        T(foreign_cache_is_not_used),
+        T(uncommitted_cache_is_not_used),
         cmocka_unit_test(walk_order),
     };
 
