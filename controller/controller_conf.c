@@ -22,6 +22,8 @@ static const struct conf_key keys[] = {
       "error, warn, info or debug"),
     K("listen", "address", CONF_STRING, listen, "0.0.0.0", 0, 0,
       "where agents reach us"),
+    K("listen", "advertise", CONF_STRING, advertise, "", 0, 0,
+      "the name or address that nodes know us by; empty: address"),
     K("listen", "agents", CONF_INT, agent_port, "7701", 1, 65535,
       "port of the agents"),
     K("listen", "join", CONF_INT, join_port, "7702", 1, 65535,

@@ -14,7 +14,8 @@ struct controller_conf {
     char *state_dir; /* catalog, CA, caches */
     char *name;      /* in our certificate; agents expect it */
     char *log_level;
-    char *listen; /* address for agents and joining */
+    char *listen;    /* address for agents and joining */
+    char *advertise; /* what nodes call it; "": listen */
     int64_t agent_port, join_port;
     char *repository;    /* folder; "": <state_dir>/repository */
     char *password_file; /* "": <state_dir>/repository.password */

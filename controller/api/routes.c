@@ -21,6 +21,11 @@ const struct route route_table[] = {
     {"POST", V1 "/nodes/{node}/gateway", post_gateway, ROUTE_BODY, "",
      "node.gateway"},
 
+    {"GET", V1 "/nodes/{node}/connection", get_connection, 0, "", NULL},
+    {"POST", V1 "/nodes/{node}/connection", post_connection, ROUTE_BODY, "",
+     "node.connection"},
+    {"GET", V1 "/connections", get_connections, 0, "", NULL},
+
     {"GET", V1 "/snapshots", get_snapshots, 0, "node limit", NULL},
     {"GET", V1 "/snapshots/{snapshot}", get_snapshot, 0, "", NULL},
     {"GET", V1 "/snapshots/{snapshot}/files", get_files, 0, "path recursive",

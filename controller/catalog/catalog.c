@@ -14,7 +14,7 @@
 #include "common/base/mem.h"
 #include "controller/catalog/catalog_internal.h"
 
-#define CATALOG_VERSION 1
+#define CATALOG_VERSION 2
 #define CATALOG_KEEP_JOBS 20000
 #define CATALOG_BUSY_MS 10000
 
@@ -63,6 +63,16 @@ static const char schema_1[] =
     "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
     "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
     "PRAGMA user_version = 1;";
+
+/* `box`: nonce and secretbox; see catalog_connections.c. */
+static const char schema_2[] =
+    "CREATE TABLE connections ("
+    "  node_id TEXT PRIMARY KEY REFERENCES nodes, box BLOB NOT NULL"
+    ") WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
+
+/* From the version of the index on. */
+static const char *const schemas[CATALOG_VERSION] = {schema_1, schema_2};
 
 void catalog_lock(struct catalog *c)
 {
@@ -211,12 +221,16 @@ static int read_version(struct catalog *c, int64_t *version, struct error *e)
     return rc < 0 ? rc : 0;
 }
 
-static int make_schema(struct catalog *c, struct error *e)
+/* From `version` to ours, all steps or none. */
+static int make_schema(struct catalog *c, int64_t version, struct error *e)
 {
     int rc = catalog_begin(c, e);
 
-    if (rc == 0 && sqlite3_exec(c->db, schema_1, NULL, NULL, NULL) != SQLITE_OK)
-        rc = db_failed(c, e);
+    for (; rc == 0 && version < CATALOG_VERSION; version++) {
+        if (sqlite3_exec(c->db, schemas[version], NULL, NULL, NULL) !=
+            SQLITE_OK)
+            rc = db_failed(c, e);
+    }
     return catalog_end(c, rc, e);
 }
 
@@ -270,9 +284,17 @@ static int open_db(struct catalog *c, const char *path, struct error *e)
                      "PRAGMA foreign_keys = ON;",
                      NULL, NULL, NULL) != SQLITE_OK)
         return db_failed(c, e);
-    if (version == 0 && (rc = make_schema(c, e)) < 0)
+    if (version < CATALOG_VERSION && (rc = make_schema(c, version, e)) < 0)
         return rc;
     return forget_old(c, e);
+}
+
+/* The last part of a path. */
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
 }
 
 int catalog_open(const char *path, struct catalog **out, struct error *e)
@@ -286,6 +308,8 @@ int catalog_open(const char *path, struct catalog **out, struct error *e)
         return error_errno(e, "catalog %s", path);
     close(fd);
     c = mem_zalloc(sizeof(*c));
+    c->key_path =
+        mem_printf("%.*s%s", (int)(name_of(path) - path), path, "catalog.key");
     pthread_mutex_init(&c->lock, NULL);
     rc = open_db(c, path, e);
     if (rc < 0) {
@@ -302,5 +326,6 @@ void catalog_close(struct catalog *c)
         return;
     sqlite3_close(c->db);
     pthread_mutex_destroy(&c->lock);
+    free(c->key_path);
     free(c);
 }

@@ -73,6 +73,24 @@ int catalog_cert_add(struct catalog *c, const char *node_id,
 int catalog_cert_check(struct catalog *c, const struct id *fingerprint,
                        const char *node_id, struct node *out, struct error *e);
 
+/* ---- connections: how `ocmctl node add` reached a node by SSH ----
+ * A JSON object each (API's Connection), encrypted by libsodium's secretbox
+ * with the 32 bytes of catalog.key, a file of mode 0600 beside the catalog that
+ * is made at the first use. Without it connections are lost, and nothing
+ * else. They go when their node is revoked. */
+int catalog_connection_put(struct catalog *c, const char *node_id,
+                           const char *json, struct error *e);
+/* OCM_E_NOTFOUND; OCM_E_DAMAGED when catalog.key does not open it. Caller
+ * frees. */
+int catalog_connection_get(struct catalog *c, const char *node_id, char **json,
+                           struct error *e);
+/* All of live nodes that can be opened, by node name. `fn` runs with the lock
+ * held: no call of the catalog in it. */
+int catalog_connections(struct catalog *c,
+                        void (*fn)(void *arg, const char *node_id,
+                                   const char *node_name, const char *json),
+                        void *arg, struct error *e);
+
 /* ---- jobs ---- */
 struct job_row {
     char id[24];    /* time-ordered: "j" + 13 base32 digits */

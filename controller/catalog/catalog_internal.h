@@ -12,6 +12,7 @@
 struct catalog {
     sqlite3 *db;
     pthread_mutex_t lock;
+    char *key_path; /* catalog.key, beside the catalog */
 };
 
 void catalog_lock(struct catalog *c);

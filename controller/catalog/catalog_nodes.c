@@ -301,8 +301,11 @@ int catalog_node_revoke(struct catalog *c, const char *id, struct error *e)
     int rc;
 
     catalog_lock(c);
-    rc = catalog_exec(c, e, "UPDATE nodes SET revoked = 1 WHERE id = ?", "s",
+    rc = catalog_exec(c, e, "DELETE FROM connections WHERE node_id = ?", "s",
                       id);
+    if (rc == 0)
+        rc = catalog_exec(c, e, "UPDATE nodes SET revoked = 1 WHERE id = ?",
+                          "s", id);
     return updated_one(c, rc, id, e);
 }
 

@@ -191,6 +191,7 @@ struct fixture *fixture_new(void)
     f->conf.state_dir = mem_strdup(f->dir);
     f->conf.name = mem_strdup("test-controller");
     f->conf.listen = mem_strdup("0.0.0.0");
+    f->conf.advertise = mem_strdup("");
     f->conf.agent_port = 7701;
     f->conf.join_port = 7702;
     f->conf.repository = mem_printf("%s/repository", f->dir);
@@ -224,6 +225,7 @@ void fixture_free(struct fixture *f)
     free(f->conf.state_dir);
     free(f->conf.name);
     free(f->conf.listen);
+    free(f->conf.advertise);
     free(f->conf.repository);
     free(f->conf.password_file);
     free(f->conf.socket);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <sqlite3.h>
 
@@ -380,9 +381,83 @@ static void a_newer_schema_is_refused(void **state)
     tamper(f->path, "PRAGMA user_version = 99");
     assert_int_equal(catalog_open(f->path, &again, &e), OCM_E_VERSION);
     assert_non_null(strstr(e.text, "newer"));
-    tamper(f->path, "PRAGMA user_version = 1");
+    tamper(f->path, "PRAGMA user_version = 2");
     assert_int_equal(catalog_open(f->path, &again, &e), 0);
     catalog_close(again);
+}
+
+static void an_older_schema_is_brought_up(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog *again;
+    struct error e = {0};
+    struct node n;
+    char *json;
+
+    assert_int_equal(catalog_node_add(f->c, "web", "h", &n, &e), 0);
+    tamper(f->path, "DROP TABLE connections; PRAGMA user_version = 1");
+    assert_int_equal(catalog_open(f->path, &again, &e), 0);
+    assert_int_equal(catalog_connection_put(again, n.id, "{}", &e), 0);
+    assert_int_equal(catalog_connection_get(again, n.id, &json, &e), 0);
+    assert_string_equal(json, "{}");
+    free(json);
+    catalog_close(again);
+}
+
+static void count_connection(void *arg, const char *node_id,
+                             const char *node_name, const char *json)
+{
+    (void)node_id;
+    (void)node_name;
+    (void)json;
+    ++*(int *)arg;
+}
+
+static void connections_are_sealed(void **state)
+{
+    static const char secret[] = "{\"host\":\"canary.example\"}";
+    struct fixture *f = *state;
+    char *key = mem_printf("%s/catalog.key", f->dir), *json = NULL;
+    struct error e = {0};
+    struct buf raw = {0};
+    struct node a, b;
+    struct stat st;
+    int count = 0;
+
+    assert_int_equal(catalog_node_add(f->c, "a", "h", &a, &e), 0);
+    assert_int_equal(catalog_node_add(f->c, "b", "h", &b, &e), 0);
+    assert_int_equal(catalog_connection_get(f->c, a.id, &json, &e),
+                     OCM_E_NOTFOUND);
+    assert_int_equal(catalog_connection_put(f->c, a.id, "{}", &e), 0);
+    assert_int_equal(catalog_connection_put(f->c, a.id, secret, &e), 0);
+    assert_int_equal(catalog_connection_get(f->c, a.id, &json, &e), 0);
+    assert_string_equal(json, secret);
+    free(json);
+    assert_int_equal(stat(key, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    tamper(f->path, "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_int_equal(file_read(f->path, 1 << 20, &raw, &e), 0);
+    assert_null(memmem(raw.data, raw.len, "canary", 6));
+    buf_free(&raw);
+    /* a box is its own node's */
+    tamper(f->path, "INSERT INTO connections SELECT (SELECT id FROM nodes "
+                    "WHERE name = 'b'), box FROM connections");
+    assert_int_equal(catalog_connection_get(f->c, b.id, &json, &e),
+                     OCM_E_DAMAGED);
+    assert_int_equal(catalog_connections(f->c, count_connection, &count, &e),
+                     0);
+    assert_int_equal(count, 1);
+    assert_int_equal(catalog_node_revoke(f->c, a.id, &e), 0);
+    assert_int_equal(catalog_connection_get(f->c, a.id, &json, &e),
+                     OCM_E_NOTFOUND);
+    /* a key that is lost costs the connections and nothing else */
+    assert_int_equal(unlink(key), 0);
+    count = 0;
+    assert_int_equal(catalog_connections(f->c, count_connection, &count, &e),
+                     0);
+    assert_int_equal(count, 0);
+    assert_int_equal(catalog_connection_put(f->c, b.id, "{}", &e), 0);
+    free(key);
 }
 
 static void garbage_is_refused(void **state)
@@ -413,6 +488,8 @@ int main(void)
         T(plans_expire),
         T(the_audit_chain_shows_changes),
         T(a_newer_schema_is_refused),
+        T(an_older_schema_is_brought_up),
+        T(connections_are_sealed),
         T(garbage_is_refused),
     };
 
