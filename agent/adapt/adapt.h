@@ -31,6 +31,10 @@ struct adapt_options {
     const char *target_state_dir; /* live state of the target, may be absent */
     const struct adapt_rule *rules;
     size_t rule_count;
+    /* Not empty: of the state database only rows of these sections come, into
+     * the target's own; in a restore too. */
+    const char *const *row_sections;
+    size_t row_section_count;
     bool channels_on;              /* a clone's channels stay as they were */
     const char *const *skip_edits; /* ids not to be done */
     size_t skip_count;

@@ -77,6 +77,9 @@ void database_request_pack(const struct adapt *a, const struct adapt_file *f,
     put_number(out, (int64_t)o->skip_count);
     for (size_t i = 0; i < o->skip_count; i++)
         put_text(out, o->skip_edits[i]);
+    put_number(out, (int64_t)o->row_section_count);
+    for (size_t i = 0; i < o->row_section_count; i++)
+        put_text(out, o->row_sections[i]);
     put_key(out, o);
 }
 
@@ -172,10 +175,21 @@ static void take_facts(struct cursor *c, struct facts *out)
     }
 }
 
+/* Texts; the list is the caller's. */
+static const char **take_texts(struct cursor *c, size_t *count)
+{
+    const char **list;
+
+    *count = take_count(c);
+    list = mem_array(*count, sizeof(*list));
+    for (size_t i = 0; i < *count; i++)
+        list[i] = need_text(c);
+    return list;
+}
+
 static void take_lists(struct cursor *c, struct adapt_options *o)
 {
     struct adapt_rule *rules;
-    const char **skip;
 
     o->rule_count = take_count(c);
     rules = mem_array(o->rule_count, sizeof(*rules));
@@ -184,11 +198,8 @@ static void take_lists(struct cursor *c, struct adapt_options *o)
         rules[i].to = need_text(c);
     }
     o->rules = rules;
-    o->skip_count = take_count(c);
-    skip = mem_array(o->skip_count, sizeof(*skip));
-    for (size_t i = 0; i < o->skip_count; i++)
-        skip[i] = need_text(c);
-    o->skip_edits = skip;
+    o->skip_edits = take_texts(c, &o->skip_count);
+    o->row_sections = take_texts(c, &o->row_section_count);
 }
 
 int database_request_unpack(const struct buf *b, struct database_request *out,
@@ -222,6 +233,7 @@ void database_request_fini(struct database_request *r)
 {
     free((void *)(uintptr_t)r->a.o.rules);
     free((void *)(uintptr_t)r->a.o.skip_edits);
+    free((void *)(uintptr_t)r->a.o.row_sections);
     facts_fini(&r->source);
     facts_fini(&r->target);
 }

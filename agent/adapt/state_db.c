@@ -219,17 +219,22 @@ static int put_merged(struct adapt *a, const struct adapt_file *f,
     if (rename(own, f->staged) != 0)
         return error_errno(e, "%s: cannot put the merged database in place",
                            f->at);
-    plan_add_edit(a->plan, f->section, f->at, "", "(the source's)",
-                  "(the target's own, with rows of the source)", "identity",
-                  false);
+    if (a->o.row_section_count == 0)
+        plan_add_edit(a->plan, f->section, f->at, "", "(the source's)",
+                      "(the target's own, with rows of the source)", "identity",
+                      false);
     return 0;
 }
 
 int adapt_state_db(struct adapt *a, const struct adapt_file *f, struct error *e)
 {
-    char *live = adapt_crosses(a) ? live_database(a, f) : NULL, *own;
+    bool rows = a->o.row_section_count > 0;
+    char *live = adapt_crosses(a) || rows ? live_database(a, f) : NULL, *own;
     int rc;
 
+    if (!live && rows)
+        return error_set(e, OCM_E_NOTFOUND,
+                         "this node has no state database to bring rows into");
     if (!live)
         return database_do(a, f, NULL, e);
     own = mem_printf("%s.ocm-own", f->staged);

@@ -11,7 +11,11 @@
 
 /* Rows of users' own cron jobs; the others are made again at each start. */
 #define USER_JOBS "declaration_key IS NULL"
-/* Keys of config_machine_state that go along to another node. */
+/* Keys of config_machine_state that go along to another node, and those of
+ * them that are logins. */
+#define LOGIN_KEYS                                                             \
+    "state_key IN ('authProfiles.store','authProfiles.state',"                 \
+    "'auth.sharedStore')"
 #define MACHINE_KEYS                                                           \
     "state_key IN ('authProfiles.store','authProfiles.state',"                 \
     "'auth.sharedStore','voicewake.triggers','voicewake.routing',"             \
@@ -26,6 +30,31 @@ struct state_work {
 
 /* Edit the rows of s->db for the target. */
 int state_rows_adapt(struct state_work *s);
+
+struct merge {
+    struct state_work src;
+    struct staged_db own; /* the copy of the target's */
+};
+
+struct merge_table {
+    const char *section; /* whose rows they are */
+    const char *table;
+    const char *where; /* rows that are replaced; NULL: all */
+    bool replace;      /* false: rows of the target stay beside */
+    bool alone;        /* only when its section comes alone */
+};
+
+/* How rows of `table` are brought over; NULL: they stay where they are. */
+const struct merge_table *state_brings(const struct adapt *a,
+                                       const char *table);
+/* The columns that both have, in the target's order, quoted and divided by
+ * ", ". NULL with *why set when the target demands one the source lacks.
+ * Caller frees both. */
+char *state_common_columns(struct merge *m, const char *table, int *count,
+                           char **why);
+/* Cron jobs one by one: only what differs is put, replaced or deleted, so
+ * that the others keep the state of their runs. */
+int state_merge_jobs(struct merge *m, const struct merge_table *t);
 
 /* Edit the staged database for the target; with `own`, a copy of the target's
  * beside it, bring its rows over into that. Opens what strangers made: only

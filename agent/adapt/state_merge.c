@@ -22,40 +22,50 @@
 #define COPY_RETRY_MS 50
 #define COPY_RETRIES 100
 
-static const struct merge_table {
-    const char *table;
-    const char *where; /* rows that are replaced; NULL: all */
-    bool replace;      /* false: rows of the target stay beside */
-} merge_tables[] = {
-    {"cron_job_scratch",
-     "job_id IN (SELECT job_id FROM cron_jobs WHERE " USER_JOBS ")", true},
-    {"cron_jobs", USER_JOBS, true},
-    {"exec_approvals_config", NULL, true},
-    {"config_machine_state", MACHINE_KEYS, true},
-    {"channel_pairing_allow_entries", NULL, true},
-    {"user_preferences", NULL, true},
-    {"session_groups", NULL, true},
-    {"projects", NULL, true},
-    {"plugin_binding_approvals", NULL, true},
-    {"secret_store_entries", NULL, true},
-    {"mcp_oauth_stores", NULL, true},
-    {"workspace_setup_state", NULL, false},
-    {"workspace_path_aliases", NULL, false},
-    {"workspace_generated_bootstrap_hashes", NULL, false},
-    {"agent_databases", NULL, false},
+static const struct merge_table merge_tables[] = {
+    {"cron", "cron_job_scratch",
+     "job_id IN (SELECT job_id FROM cron_jobs WHERE " USER_JOBS ")", true,
+     false},
+    {"cron", "cron_jobs", USER_JOBS, true, false},
+    {"state", "exec_approvals_config", NULL, true, false},
+    {"state", "config_machine_state", MACHINE_KEYS, true, false},
+    {"credentials", "config_machine_state", LOGIN_KEYS, true, true},
+    {"state", "channel_pairing_allow_entries", NULL, true, false},
+    {"state", "user_preferences", NULL, true, false},
+    {"state", "session_groups", NULL, true, false},
+    {"state", "projects", NULL, true, false},
+    {"state", "plugin_binding_approvals", NULL, true, false},
+    {"credentials", "secret_store_entries", NULL, true, false},
+    {"credentials", "mcp_oauth_stores", NULL, true, false},
+    {"state", "workspace_setup_state", NULL, false, false},
+    {"state", "workspace_path_aliases", NULL, false, false},
+    {"state", "workspace_generated_bootstrap_hashes", NULL, false, false},
+    {"state", "agent_databases", NULL, false, false},
 };
 
-struct merge {
-    struct state_work src;
-    struct staged_db own; /* the copy of the target's */
-};
+static bool is_brought(const struct adapt *a, const struct merge_table *t)
+{
+    if (a->o.row_section_count == 0)
+        return !t->alone;
+    for (size_t i = 0; i < a->o.row_section_count; i++)
+        if (strcmp(a->o.row_sections[i], t->section) == 0)
+            return true;
+    return false;
+}
+
+const struct merge_table *state_brings(const struct adapt *a, const char *table)
+{
+    for (size_t i = 0; i < ARRAY_LEN(merge_tables); i++)
+        if (strcmp(merge_tables[i].table, table) == 0 &&
+            is_brought(a, &merge_tables[i]))
+            return &merge_tables[i];
+    return NULL;
+}
 
 /* --- columns --- */
 
-/* The columns that both have, in the target's order, quoted and divided by
- * ", ". NULL with *why set when the target demands one the source lacks. */
-static char *common_columns(struct merge *m, const char *table, int *count,
-                            char **why)
+char *state_common_columns(struct merge *m, const char *table, int *count,
+                           char **why)
 {
     char *sql = sqlite3_mprintf("PRAGMA table_info(\"%w\")", table);
     sqlite3_stmt *st = staged_db_prepare(&m->own, sql, NULL);
@@ -176,7 +186,9 @@ static int merge_table(struct merge *m, const struct merge_table *t)
     if ((theirs == 0 && (ours == 0 || !t->replace)) ||
         !edit_wanted(w, t->table, "merge"))
         return 0;
-    columns = common_columns(m, t->table, &count, &why);
+    if (w->a->o.row_section_count > 0 && strcmp(t->table, "cron_jobs") == 0)
+        return state_merge_jobs(m, t);
+    columns = state_common_columns(m, t->table, &count, &why);
     if (!columns) {
         plan_warn(w->a->plan, "database-rows", false, w->f->section, w->f->at,
                   t->table,
@@ -307,7 +319,8 @@ static int bring_rows(struct merge *m)
     int rc = staged_db_exec(&m->own, "BEGIN IMMEDIATE", m->src.w.e);
 
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(merge_tables); i++)
-        rc = merge_table(m, &merge_tables[i]);
+        if (is_brought(m->src.w.a, &merge_tables[i]))
+            rc = merge_table(m, &merge_tables[i]);
     if (rc == 0 && staged_db_orphans(&m->own) > orphans)
         rc = error_set(m->src.w.e, OCM_E_FAILED,
                        "%s: the merged rows refer to rows that are not there",

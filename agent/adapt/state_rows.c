@@ -276,13 +276,17 @@ static int write_row(struct state_work *s, const struct row_column *c,
 
 static int adapt_column(struct state_work *s, const struct row_column *c)
 {
-    const char *where = s->merge ? c->merge_where : c->where;
+    const struct merge_table *t = state_brings(s->w.a, c->table);
+    bool alone = s->w.a->o.row_section_count > 0;
+    const char *where = !s->merge                ? c->where
+                        : alone && t && t->where ? t->where
+                                                 : c->merge_where;
     struct rows rows = {0};
     sqlite3_stmt *st = NULL;
     char *sql;
     int rc;
 
-    if ((s->merge && !c->merge_where) ||
+    if ((s->merge && (!c->merge_where || !t)) ||
         !staged_db_has_table(&s->db, c->table) ||
         !staged_db_has_column(&s->db, c->table, c->column))
         return 0;
@@ -396,5 +400,7 @@ int state_rows_adapt(struct state_work *s)
 
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(row_columns); i++)
         rc = adapt_column(s, &row_columns[i]);
-    return rc == 0 ? adapt_workspaces(s) : rc;
+    if (rc == 0 && (!s->merge || state_brings(s->w.a, "workspace_setup_state")))
+        rc = adapt_workspaces(s);
+    return rc;
 }

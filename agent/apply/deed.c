@@ -60,7 +60,8 @@ static bool brings(const struct apply *a, const char *section)
 static struct gateway_expect expect(const struct deed *d, bool running)
 {
     const struct apply *a = d->a;
-    bool in_db = a->snap.era == ERA_SQLITE || a->snap.era == ERA_MIXED;
+    bool in_db = (a->snap.era == ERA_SQLITE || a->snap.era == ERA_MIXED) &&
+                 a->row_section_count == 0;
     const struct facts *roster =
         brings(a, "gateway") ? &a->snap.facts : &a->target.facts;
     const char *jobs = NULL;
@@ -69,7 +70,8 @@ static struct gateway_expect expect(const struct deed *d, bool running)
 
     if (brings(a, in_db ? "state" : "cron"))
         jobs = facts_get(&a->snap.facts, "cron.jobs");
-    else if (!brings(a, "state") && !brings(a, "cron"))
+    else if (a->row_section_count > 0 ||
+             (!brings(a, "state") && !brings(a, "cron")))
         jobs = facts_get(&a->target.facts, "cron.jobs");
     if (jobs && !text_to_i64(jobs, 0, INT32_MAX, &x.cron_jobs))
         x.cron_jobs = -1;

@@ -51,6 +51,8 @@ static struct adapt_options options_of(struct apply *a)
         .target_state_dir = a->target.state_dir,
         .rules = o->rules,
         .rule_count = o->rule_count,
+        .row_sections = a->row_sections,
+        .row_section_count = a->row_section_count,
         .channels_on = o->channels_on,
         .skip_edits = o->skip_edits,
         .skip_count = o->skip_count,
@@ -242,6 +244,15 @@ static void make_digest(struct apply *a)
     out->digest = digest_end(&d);
 }
 
+/* Does the section come as rows of the state database? */
+static bool comes_as_rows(const struct apply *a, const struct snap_section *s)
+{
+    for (size_t i = 0; i < a->row_section_count; i++)
+        if (strcmp(a->row_sections[i], s->name) == 0)
+            return s->chosen && s->has_rows;
+    return false;
+}
+
 static const char *action_name(const struct apply *a,
                                const struct snap_section *s)
 {
@@ -249,6 +260,8 @@ static const char *action_name(const struct apply *a,
 
     if (s->failed)
         return "keep";
+    if (comes_as_rows(a, s))
+        return "merge";
     switch (s->action) {
     case ACTION_KEEP:
         return "keep";
@@ -284,6 +297,12 @@ static void list_sections(struct apply *a)
                     buf_add_str(&target, ", ");
                 text_escape(&target, r->shown, strlen(r->shown));
             }
+        }
+        if (target.len == 0 && comes_as_rows(a, from)) {
+            char *db = target_state_db(a);
+
+            text_escape(&target, db, strlen(db));
+            free(db);
         }
         memcpy(to->name, from->name, sizeof(to->name));
         memcpy(to->area, from->area, sizeof(to->area));

@@ -92,11 +92,16 @@ void fetch_mark(struct apply *a)
         struct snap_entry *n = &s->entries[i];
         enum file_kind kind;
 
-        if (n->type != TREE_FILE || n->root == SNAP_NONE)
+        if (n->root == SNAP_NONE)
             continue;
         buf_clear(&at);
         snap_path(s, i, &at);
         kind = section_file_kind(s->era, buf_str(&at));
+        if (s->sections[s->roots[n->root].section].rows_only &&
+            (n->type != TREE_FILE || kind != KIND_STATE_DB))
+            n->flags |= SNAP_GONE;
+        if (n->type != TREE_FILE)
+            continue;
         if (a->o->intention != INTENT_RESTORE &&
             section_restore_only(s->era, buf_str(&at)))
             n->flags |= SNAP_GONE;

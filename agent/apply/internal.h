@@ -55,6 +55,9 @@ struct apply {
     size_t place_count, place_cap;
     struct stage *stages;
     size_t stage_count, stage_cap;
+    /* sections that come as rows, without the section of their database */
+    const char *row_sections[4];
+    size_t row_section_count;
     struct merged *merged;
     size_t merged_count, merged_cap;
     int lock; /* descriptor of the lock file, or -1 */
@@ -86,6 +89,8 @@ int target_place(struct apply *a, struct error *e);
  * absolute. Appended to `out`. */
 void target_rel(const struct apply *a, uint32_t entry, struct buf *out);
 void target_path(const struct apply *a, uint32_t entry, struct buf *out);
+/* Where the state database stands on this node. Caller frees. */
+char *target_state_db(const struct apply *a);
 /* The entry that will stand at the absolute `path`, or SNAP_NONE; with any,
  * also one that was left out. */
 uint32_t target_find(const struct apply *a, const char *path, bool any);

@@ -88,6 +88,7 @@ struct snap_section {
     bool clear;     /* absent in the backup and to be absent on the target */
     bool has_rows;  /* part of it is rows of a database in another section */
     bool adds_only; /* not all of it comes: nothing is taken away for it */
+    bool rows_only; /* of its database, rows of other sections; nothing else */
     enum section_action action;
     char *failed; /* why it stays as it is, or NULL */
     uint64_t files, bytes;

@@ -95,6 +95,37 @@ static bool is_to_be_cleared(const struct apply *a, size_t section)
     return had_state && any;
 }
 
+static struct snap_section *find_section(const struct apply *a,
+                                         const char *name)
+{
+    for (size_t i = 0; i < a->snap.section_count; i++)
+        if (strcmp(a->snap.sections[i].name, name) == 0)
+            return &a->snap.sections[i];
+    return NULL;
+}
+
+/* Named without "state", sections that the state database holds come as rows:
+ * of "state" the database alone is fetched, to be merged. */
+static void choose_rows(struct apply *a)
+{
+    static const char *const in_database[] = {"cron", "credentials"};
+    struct snap_section *state = find_section(a, "state");
+
+    if ((a->snap.era != ERA_SQLITE && a->snap.era != ERA_MIXED) || !state ||
+        state->chosen || !state->def || !in_snapshot(state))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(in_database); i++) {
+        const struct snap_section *s = find_section(a, in_database[i]);
+
+        if (s && s->chosen)
+            a->row_sections[a->row_section_count++] = in_database[i];
+    }
+    if (a->row_section_count == 0)
+        return;
+    state->chosen = state->rows_only = state->adds_only = true;
+    state->action = ACTION_MERGE;
+}
+
 int target_choose(struct apply *a, struct error *e)
 {
     struct snap *s = &a->snap;
@@ -125,6 +156,8 @@ int target_choose(struct apply *a, struct error *e)
                       "the backup of this section is partial: what it lacks "
                       "stays as it is on this node");
     }
+    if (rc == 0)
+        choose_rows(a);
     for (size_t i = 0; rc == 0 && i < s->root_count; i++)
         s->roots[i].wanted = s->sections[s->roots[i].section].chosen;
     return rc;
@@ -433,21 +466,51 @@ static int place_entries(struct apply *a, struct error *e)
     return rc;
 }
 
-/* A section that is rows of the state database comes only with it. */
+char *target_state_db(const struct apply *a)
+{
+    return path_join(a->target.state_dir, "state/openclaw.sqlite");
+}
+
+/* Why rows cannot be brought into the target's database; NULL: they can. */
+static const char *no_way_for_rows(const struct apply *a,
+                                   const struct snap_section *s)
+{
+    char *live = target_state_db(a);
+    bool there = file_exists(live);
+
+    free(live);
+    if (a->row_section_count == 0)
+        return "the backup was made without its state database: choose a "
+               "backup of all sections";
+    if (!there)
+        return "this node has no state database yet: choose the section "
+               "\"state\" too";
+    return s->failed;
+}
+
+/* Sections that are rows of the state database come with it, or into the
+ * target's. */
 static void warn_of_rows(struct apply *a)
 {
-    const struct snap *s = &a->snap;
-    bool state = false;
+    const struct snap_section *state = find_section(a, "state");
+    bool whole = state && state->chosen && !state->rows_only;
 
-    for (size_t i = 0; i < s->section_count; i++)
-        state |=
-            strcmp(s->sections[i].name, "state") == 0 && s->sections[i].chosen;
-    for (size_t i = 0; i < s->section_count; i++)
-        if (s->sections[i].chosen && s->sections[i].has_rows && !state)
-            plan_warn(&a->out->plan, "rows-only", true, s->sections[i].name, "",
-                      "",
+    for (size_t i = 0; i < a->snap.section_count && !whole; i++) {
+        const struct snap_section *s = &a->snap.sections[i];
+        const char *why =
+            s->chosen && s->has_rows ? no_way_for_rows(a, state) : NULL;
+
+        if (why)
+            plan_warn(&a->out->plan, "rows-only", true, s->name, "", "",
                       "this generation of OpenClaw keeps the section in its "
-                      "state database: choose the section \"state\" too");
+                      "state database, and %s",
+                      why);
+        else if (s->chosen && s->has_rows &&
+                 strcmp(s->name, "credentials") == 0)
+            plan_warn(&a->out->plan, "rows-only", false, s->name, "", "",
+                      "logins that an agent keeps in a database of its own "
+                      "come only with the section \"sessions\"");
+    }
 }
 
 int target_place(struct apply *a, struct error *e)

@@ -88,12 +88,17 @@ step "back to the fresh state: the safety snapshot"
 expect 0 ctl restore new --snapshot "$safety" --yes
 acceptance "$B" "$SB" "$OC" 1 0 || die "the restored node does not work"
 
+step "cron jobs alone: its gateway knows them"
+expect 0 ctl migrate old new --clone --yes --snapshot "$snap" --only cron
+has '→ daily-report'
+acceptance "$B" "$SB" "$OC" 1 3 || die "the node does not work with them"
+
 step "a migration that cannot become healthy is rolled back"
 before=$(sha256sum <"$SB/openclaw.json")
 expect 1 ctl migrate old new --clone --yes --snapshot "$snap" --rule allowlist=nonsense
 has 'roll'
 [[ $(sha256sum <"$SB/openclaw.json") == "$before" ]] || die "the config is not what it was"
-acceptance "$B" "$SB" "$OC" 1 0 || die "the old gateway is not healthy again"
+acceptance "$B" "$SB" "$OC" 1 3 || die "the old gateway is not healthy again"
 
 step "a move: the source is fenced, the target lives"
 mv "$A.gone" "$A"

@@ -31,6 +31,22 @@ expect 0 ctl restore one --snapshot "$old" --only env --yes
 [[ -s $A/.env ]] || die "the section did not come back"
 others | diff "$T/others" - || die "--only env changed something else"
 
+step "cron jobs alone, which are rows of the state database"
+rows() { ask "$A/state/openclaw.sqlite" .dump | grep -v -e '^INSERT INTO cron_job' | sha256sum; }
+jobs() { ask "$A/state/openclaw.sqlite" "SELECT $1 FROM cron_jobs WHERE declaration_key IS NULL ORDER BY job_id"; }
+without_db() { others | sed '/ \.\/state\/openclaw.sqlite$/d'; }
+without_db >"$T/others"
+before=$(rows)
+[[ -z $(jobs job_id) ]] || die "the jobs are still there"
+expect 0 ctl restore one --snapshot "$old" --only cron --plan
+has '\(none\) → disk-check'
+expect 0 ctl restore one --snapshot "$old" --only cron --yes
+[[ $(jobs 'count(*)') -ge 2 ]] || die "no job came back"
+[[ $(rows) == "$before" ]] || die "--only cron changed other rows"
+without_db | diff "$T/others" - || die "--only cron changed other files"
+expect 0 ctl restore one --snapshot "$old" --only cron --plan
+has 'No value has to be changed'
+
 step "the whole"
 expect 0 ctl restore one --snapshot "$old" --plan
 expect 2 ctl restore one --snapshot "$old" </dev/null

@@ -164,27 +164,127 @@ static void a_merge_loses_no_late_row(void **state)
     apply_result_fini(&r);
 }
 
-static void rows_come_only_with_their_database(void **state)
+static void change_rows(const char *state_dir, const char *sql)
 {
-    const char *names[] = {"cron"};
+    char *path = path_join(state_dir, "state/openclaw.sqlite");
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+}
+
+static const struct plan_edit *edit_at(const struct apply_result *r,
+                                       const char *place)
+{
+    for (size_t i = 0; i < r->plan.edit_count; i++)
+        if (strcmp(r->plan.edits[i].place, place) == 0)
+            return &r->plan.edits[i];
+    return NULL;
+}
+
+static const char *const only_cron[] = {"cron"};
+
+/* A node of the SQLite era, backed up with the jobs "kept" and "lost". */
+static struct apply_options backed_up_jobs(void)
+{
     struct apply_options o = world_options(&w);
+
+    make_state_database(w.state, "as-it-was", "kept");
+    change_rows(w.state, "INSERT INTO cron_jobs SELECT store_key,'lost',NULL,"
+                         "'{}' FROM cron_jobs;"
+                         "CREATE TABLE projects(id TEXT PRIMARY KEY, "
+                         "repo_root TEXT NOT NULL)");
+    world_backup(&w);
+    o.root = w.root;
+    o.sections = only_cron;
+    o.section_count = 1;
+    return o;
+}
+
+static void cron_jobs_come_back_alone(void **state)
+{
+    struct apply_options o = backed_up_jobs();
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    change_rows(w.state,
+                "UPDATE cron_jobs SET job_json='{\"changed\":1}' WHERE "
+                "job_id='kept'; DELETE FROM cron_jobs WHERE job_id='lost';"
+                "INSERT INTO cron_jobs SELECT store_key,'new',NULL,'{}' FROM "
+                "cron_jobs;"
+                "INSERT INTO cron_jobs SELECT store_key,'own','heartbeat','{}'"
+                " FROM cron_jobs WHERE job_id='new';"
+                "INSERT INTO projects VALUES('p','/later');"
+                "UPDATE device_identities SET device_id='later'");
+    put_file(w.state, ".env", "LATER=1\n", 0600);
+    put_file(w.state, "state/later.json", "{}", 0600);
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_string_equal(r.state, "applied");
+    assert_string_equal(section_in(&r, "cron")->action, "merge");
+    assert_null(section_in(&r, "state"));
+    assert_string_equal(edit_at(&r, "cron_jobs[new]")->new_value, "(removed)");
+    assert_string_equal(edit_at(&r, "cron_jobs[lost]")->old_value, "(none)");
+    assert_non_null(edit_at(&r, "cron_jobs[kept]")->note);
+    assert_int_equal(count_rows(w.state, "cron_jobs"), 3);
+    assert_int_equal(count_rows(w.state,
+                                "cron_jobs WHERE declaration_key IS NULL AND "
+                                "job_id IN ('kept','lost') AND job_json='{}'"),
+                     2);
+    assert_int_equal(count_rows(w.state, "cron_jobs WHERE job_id='own'"), 1);
+    assert_int_equal(count_rows(w.state, "projects WHERE id='p'"), 1);
+    assert_int_equal(
+        count_rows(w.state, "device_identities WHERE device_id='later'"), 1);
+    check_is(w.state, ".env", "LATER=1\n");
+    check_is(w.state, "state/later.json", "{}");
+    apply_result_fini(&r);
+}
+
+/* What is the same keeps the state of its runs, and an equal set is no edit. */
+static void equal_cron_jobs_are_left_alone(void **state)
+{
+    struct apply_options o = backed_up_jobs();
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    change_rows(w.state, "ALTER TABLE cron_jobs ADD COLUMN state_json TEXT;"
+                         "UPDATE cron_jobs SET state_json='ran'");
+    assert_int_equal(run(&o, &r, &e), 0);
+    assert_null(edit_at(&r, "cron_jobs[kept]"));
+    assert_int_equal(count_rows(w.state, "cron_jobs WHERE state_json='ran'"),
+                     2);
+    apply_result_fini(&r);
+}
+
+/* Plan and run are refused with a blocking "rows-only" that says `why`. */
+static void check_no_rows(struct apply_options *o, const char *why)
+{
     struct apply_result r;
     struct error e = {0};
     struct id agreed;
 
-    (void)state;
-    make_state_database(w.state, "source", "job-of-source");
-    world_backup(&w);
-    o.root = w.root;
-    o.sections = names;
-    o.section_count = 1;
-    assert_int_equal(apply_plan(&o, &r, &e), 0);
-    assert_non_null(warning_in(&r, "rows-only"));
+    assert_int_equal(apply_plan(o, &r, &e), 0);
+    assert_true(warning_in(&r, "rows-only")->blocking);
+    assert_non_null(strstr(warning_in(&r, "rows-only")->text, why));
     agreed = r.digest;
     apply_result_fini(&r);
-    assert_int_equal(apply_run(&o, &agreed, &r, &e), OCM_E_DENIED);
+    assert_int_equal(apply_run(o, &agreed, &r, &e), OCM_E_DENIED);
     assert_string_equal(r.state, "unchanged");
     apply_result_fini(&r);
+}
+
+static void rows_need_a_database_to_go_to(void **state)
+{
+    struct apply_options o = backed_up_jobs();
+    char *path = path_join(w.state, "state/openclaw.sqlite");
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    check_no_rows(&o, "no state database yet");
+    free(path);
 }
 
 static void foreign_folders_are_not_written(void **state)
@@ -229,7 +329,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_clone_keeps_what_is_the_targets),
         TEST(a_merge_loses_no_late_row),
-        TEST(rows_come_only_with_their_database),
+        TEST(cron_jobs_come_back_alone),
+        TEST(equal_cron_jobs_are_left_alone),
+        TEST(rows_need_a_database_to_go_to),
         TEST(foreign_folders_are_not_written),
     };
 
