@@ -161,6 +161,22 @@ static void check_channels(struct adapt *a)
                   "started again with it");
 }
 
+/* Without a unit to stand in, a fence is a file that only agents look at. */
+static void check_fence(struct adapt *a)
+{
+    const struct facts *s = a->o.source;
+    const char *control = facts_get(s, "gateway.control");
+
+    if (a->o.intention == INTENT_MOVE && control &&
+        !facts_get(s, "gateway.unit"))
+        plan_warn(a->plan, "fence", false, "service", "", "",
+                  "the source's gateway has no systemd unit (control = %s): "
+                  "its fence binds only starts through the agent. Whatever "
+                  "else starts it there (a script, cron, a container) must be "
+                  "switched off by you, or two gateways use one identity",
+                  control);
+}
+
 /* --- paths --- */
 
 static bool will_exist(const struct adapt *a, const char *path)
@@ -295,6 +311,7 @@ int adapt_finish(struct adapt *a, struct error *e)
     check_versions(a);
     check_port(a);
     check_channels(a);
+    check_fence(a);
     check_paths(a);
     check_history(a);
     sort_plan(a->plan);

@@ -24,6 +24,8 @@ wait_for 20 runs dst || gw dst start
 step "move"
 ctl --json migrate src dst --move --plan >"$T/plan.json"
 [[ $(jq -r .job.result.intention "$T/plan.json") == move ]] || die "intention"
+jq -r '.job.result.warnings[] | select(.code == "fence") | .text' "$T/plan.json" >"$T/out"
+has 'binds only starts through the agent' # commands of agent.conf have no unit that could carry it
 echo 'written after the plan' >"$A/workspace/late.md"
 expect 0 ctl migrate src dst --apply "$(jq -r .job.result.plan "$T/plan.json")" --yes
 has applied
