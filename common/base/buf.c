@@ -52,6 +52,17 @@ void buf_add_byte(struct buf *b, uint8_t byte)
     b->len++;
 }
 
+void buf_add_decimal(struct buf *b, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    buf_add(b, digits + at, sizeof(digits) - at);
+}
+
 void buf_add_u16be(struct buf *b, uint16_t v)
 {
     write_u16be(buf_reserve(b, 2), v);

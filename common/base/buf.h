@@ -24,6 +24,7 @@ uint8_t *buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, const void *p, size_t len);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_byte(struct buf *b, uint8_t byte);
+void buf_add_decimal(struct buf *b, uint64_t v);
 void buf_add_u16be(struct buf *b, uint16_t v);
 void buf_add_u32be(struct buf *b, uint32_t v);
 void buf_add_u32le(struct buf *b, uint32_t v);

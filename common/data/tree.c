@@ -155,19 +155,29 @@ static void add_base64(struct buf *out, const uint8_t *p, size_t len)
     }
 }
 
+static void add_key(struct buf *out, const char *key)
+{
+    buf_add(out, ",\"", 2);
+    buf_add_str(out, key);
+    buf_add(out, "\":", 2);
+}
+
 static void add_text(struct buf *out, const char *key, const char *text)
 {
     if (!text || !*text)
         return;
-    buf_printf(out, ",\"%s\":\"", key);
+    add_key(out, key);
+    buf_add_byte(out, '"');
     add_json_text(out, text, strlen(text));
     buf_add_byte(out, '"');
 }
 
 static void add_number(struct buf *out, const char *key, uint64_t v)
 {
-    if (v)
-        buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)v);
+    if (!v)
+        return;
+    add_key(out, key);
+    buf_add_decimal(out, v);
 }
 
 static void add_time(struct buf *out, const char *key, int64_t ns)
@@ -175,7 +185,7 @@ static void add_time(struct buf *out, const char *key, int64_t ns)
     char text[CLOCK_TEXT_MAX];
 
     clock_format(ns, text);
-    buf_printf(out, ",\"%s\":\"%s\"", key, text);
+    add_text(out, key, text);
 }
 
 static void add_id(struct buf *out, const struct id *id)
@@ -243,12 +253,16 @@ void tree_add(struct buf *out, const struct tree_node *n)
     buf_add_str(out, out->data[out->len - 1] == '[' ? "{\"name\":\""
                                                     : ",{\"name\":\"");
     add_name(out, n->name, n->name_len);
-    buf_printf(out, "\",\"type\":\"%s\"", tree_type_name(n->type));
+    buf_add_byte(out, '"');
+    add_text(out, "type", tree_type_name(n->type));
     add_number(out, "mode", tree_mode_to_go(n->type, n->mode));
     add_time(out, "mtime", n->mtime_ns);
     add_time(out, "atime", n->atime_ns);
     add_time(out, "ctime", n->ctime_ns);
-    buf_printf(out, ",\"uid\":%u,\"gid\":%u", n->uid, n->gid);
+    add_key(out, "uid");
+    buf_add_decimal(out, n->uid);
+    add_key(out, "gid");
+    buf_add_decimal(out, n->gid);
     add_text(out, "user", n->user);
     add_text(out, "group", n->group);
     add_number(out, "inode", n->inode);

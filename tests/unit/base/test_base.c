@@ -222,6 +222,14 @@ static void time_round_trips(void **state)
     assert_true(clock_parse("2023-11-15T07:13:20+09:00", &ns));
     assert_int_equal(ns, 1700000000000000000LL);
     assert_false(clock_parse("yesterday", &ns));
+    assert_false(clock_parse("", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:20", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:2", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:20+", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:20+09:0", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:20+09:00Z", &ns));
+    assert_false(clock_parse("2023-11-15T07:13:-1Z", &ns));
+    assert_false(clock_parse("2023-13-15T07:13:20Z", &ns));
     clock_format(-1, s);
     assert_string_equal(s, "1969-12-31T23:59:59.999999999Z");
 }
