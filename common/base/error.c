@@ -2,6 +2,7 @@
 #include "common/base/error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -81,13 +82,31 @@ int error_prefix(struct error *e, const char *fmt, ...)
     return e->code;
 }
 
+/* libuv allocates anew each time for a code that it does not know: of those
+ * we keep the text of the last one, for each thread. */
+#define UV_UNKNOWN "Unknown system error"
+#define UV_TEXT_MAX 64
+
+static bool uv_knows(int code)
+{
+    char text[UV_TEXT_MAX];
+
+    uv_strerror_r(code, text, sizeof(text));
+    return strncmp(text, UV_UNKNOWN, strlen(UV_UNKNOWN)) != 0;
+}
+
 const char *error_name(int code)
 {
+    static _Thread_local char unknown[UV_TEXT_MAX];
+
     for (size_t i = 0; i < TABLE_LEN; i++) {
         if (table[i].code == code)
             return table[i].name;
     }
-    return code ? uv_err_name(code) : "ok";
+    if (code == 0 || uv_knows(code))
+        return code ? uv_err_name(code) : "ok";
+    snprintf(unknown, sizeof(unknown), "E%d", code < 0 ? -code : code);
+    return unknown;
 }
 
 int error_code_of_name(const char *name)
@@ -101,9 +120,14 @@ int error_code_of_name(const char *name)
 
 const char *error_text(int code)
 {
+    static _Thread_local char unknown[UV_TEXT_MAX];
+
     for (size_t i = 0; i < TABLE_LEN; i++) {
         if (table[i].code == code)
             return table[i].text;
     }
-    return code ? uv_strerror(code) : "success";
+    if (code == 0 || uv_knows(code))
+        return code ? uv_strerror(code) : "success";
+    /* the system may: ENOEXEC and others are none of libuv's */
+    return strerror_r(-code, unknown, sizeof(unknown));
 }

@@ -287,9 +287,22 @@ static void worker_reports_on_the_loop(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* libuv does not know every code of the system, and would leak for those. */
+static void every_code_has_a_text(void **state)
+{
+    (void)state;
+    assert_string_equal(error_text(-ENOENT), "no such file or directory");
+    assert_string_equal(error_name(-ENOENT), "ENOENT");
+    assert_string_equal(error_text(-ENOEXEC), strerror(ENOEXEC));
+    assert_true(error_name(-ENOEXEC)[0] == 'E');
+    assert_true(error_text(-99999)[0] != 0);
+    assert_string_equal(error_name(OCM_E_BUSY), "busy");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_has_a_text),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(names_are_strict),
         cmocka_unit_test(paths_end_on_boundaries),
