@@ -17,15 +17,15 @@ enum agent_leave {
 };
 
 #define AGENT_KEY_LEN 32
-#define AGENT_MACHINE_LEN 16
+#define AGENT_INSTANCE_LEN 16
 
 struct agent {
     uv_loop_t *loop;
     struct agent_conf conf;
     const char *config; /* its file; NULL: none */
     struct identity identity;
-    uint8_t key[AGENT_KEY_LEN];         /* fingerprints of secrets */
-    uint8_t machine[AGENT_MACHINE_LEN]; /* random, one per installation */
+    uint8_t key[AGENT_KEY_LEN];           /* fingerprints of secrets */
+    uint8_t instance[AGENT_INSTANCE_LEN]; /* random, one per process */
     struct link *link;
     uint32_t protocol; /* of the connection; set before a stream is served */
 

@@ -52,6 +52,7 @@ struct link {
     unsigned tasks;       /* workers still running */
     uv_mutex_t lock;      /* guards `open` for other threads */
     struct channel *open; /* counted reference while connected */
+    bool refused;         /* the controller has ended this connection */
     bool stopping;
     unsigned handles; /* timers not closed yet */
     void (*on_stopped)(void *arg);
@@ -128,8 +129,8 @@ static void on_open(struct channel *ch, void *arg)
     hello.upgrade_undone = l->undone ? l->undone : hello.upgrade_undone;
     hello.platform = platform;
     hello.hostname = host;
-    hello.machine.data = a->machine;
-    hello.machine.len = AGENT_MACHINE_LEN;
+    hello.instance.data = a->instance;
+    hello.instance.len = AGENT_INSTANCE_LEN;
     hello.running_job = job;
     m.body_case = OCM__ENVELOPE__BODY_HELLO;
     m.hello = &hello;
@@ -261,6 +262,7 @@ static void on_control(struct channel *ch, const Ocm__Envelope *m, void *arg)
     case OCM__ENVELOPE__BODY_ERROR:
         log_warn("the controller refused us: %s (%s)", m->error->text,
                  m->error->code);
+        l->refused = true;
         channel_close(ch, 0, NULL);
         return;
     default:
@@ -331,6 +333,7 @@ static void on_closed(struct channel *ch, int status, const char *why,
 {
     struct link *l = arg;
 
+    (void)status;
     uv_timer_stop(&l->welcome);
     uv_timer_stop(&l->renew);
     uv_timer_stop(&l->settle);
@@ -344,7 +347,8 @@ static void on_closed(struct channel *ch, int status, const char *why,
     if (!l->stopping)
         log_warn("connection to %s:%lld ended: %s", l->agent->identity.host,
                  (long long)l->agent->identity.port,
-                 why ? why : error_text(status));
+                 l->refused ? "by the controller" : why);
+    l->refused = false;
     wait_and_retry(l);
     maybe_stopped(l);
 }

@@ -359,9 +359,7 @@ int main(int argc, char **argv)
         if (rc == 0)
             rc = agent_secret_file(a->conf.state_dir, "node.key", a->key,
                                    sizeof(a->key), &e);
-        if (rc == 0)
-            rc = agent_secret_file(a->conf.state_dir, "machine", a->machine,
-                                   sizeof(a->machine), &e);
+        secret_random(a->instance, sizeof(a->instance));
         if (rc == 0)
             rc = o.command[0] == 'r' ? run_agent(&r, &e) : run_facts(a, &e);
     } else {

@@ -35,6 +35,7 @@ struct session {
     struct channel *ch;
     bool joining;
     bool welcomed;
+    bool second;  /* another machine has this identity; said elsewhere */
     bool closed;  /* the channel is gone */
     bool crowded; /* more conversations than allowed, and that was told */
     char address[64];
@@ -101,6 +102,38 @@ static void on_open(struct channel *ch, void *arg)
 
 /* ---- first message ---- */
 
+/* One identity, one machine: an image that was started twice is noticed, and
+ * of two the first stays. */
+static bool refused_as_second(struct session *s, const Ocm__Hello *h)
+{
+    struct controller *c = s->c;
+    struct instance_verdict v;
+    struct error e = {0};
+
+    if (h->instance.len != CATALOG_INSTANCE_LEN)
+        return false;
+    if (catalog_node_instance(c->catalog, s->node.id, h->instance.data,
+                              nodes_connected(c->nodes, s->node.id),
+                              clock_now_ns(), &v, &e) < 0) {
+        log_warn("node=%s: %s", s->node.name, e.text);
+        return false;
+    }
+    if (v.fresh) {
+        log_error("node=%s the same identity runs on two machines, %s and %s: "
+                  "join one of them again (ocmctl node token), then: ocmctl "
+                  "node single %s",
+                  s->node.name, s->node.hostname, h->hostname, s->node.name);
+        catalog_audit(c->catalog, "agent", "identity runs twice", s->node.name,
+                      h->hostname, NULL);
+    }
+    s->second = v.refuse;
+    if (v.refuse)
+        channel_close(s->ch, OCM_E_DENIED,
+                      "the same identity runs on two machines: join one of "
+                      "them again with a token of its own (ocmctl node token)");
+    return v.refuse;
+}
+
 static uint32_t renew_after(const struct session *s)
 {
     const struct tls_peer *peer = tls_stream_peer(channel_tls(s->ch));
@@ -129,6 +162,8 @@ static void hello(struct session *s, const Ocm__Hello *h)
                       "no common protocol version: upgrade the older side");
         return;
     }
+    if (refused_as_second(s, h))
+        return;
     uv_timer_stop(&s->hello);
     s->welcomed = true;
     if (catalog_node_seen(s->c->catalog, s->node.id, h->agent_version,
@@ -313,7 +348,7 @@ static void on_stream(struct channel *ch, struct stream *stream,
 static void log_end(const struct session *s, int status, const char *why)
 {
     bool foul = status == OCM_E_PROTOCOL || status == OCM_E_LIMIT;
-    enum log_level level = foul ? LOG_WARN : LOG_INFO;
+    enum log_level level = foul ? LOG_WARN : s->second ? LOG_DEBUG : LOG_INFO;
 
     why = why && *why ? why : error_text(status);
     if (s->welcomed)

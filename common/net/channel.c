@@ -203,6 +203,9 @@ static void on_tls_closed(struct tls_stream *t, int status, const char *why,
     buf_free(&ch->goodbye);
     uv_close((uv_handle_t *)&ch->wake, on_handle_closed);
     uv_close((uv_handle_t *)&ch->timer, on_handle_closed);
+    if (!*ch->why)
+        snprintf(ch->why, sizeof(ch->why), "%s",
+                 ch->status ? error_text(ch->status) : "closed by this end");
     ch->h->on_closed(ch, ch->status, ch->why, ch->arg);
 }
 

@@ -28,7 +28,8 @@ struct channel_handler {
      * usually at the end of a worker. */
     void (*on_stream)(struct channel *ch, struct stream *s,
                       Ocm__Envelope *first, void *arg);
-    /* Exactly once, last. `why` is one line. Streams have been told. */
+    /* Exactly once, last. `why` is one line, never empty. Streams have been
+     * told. */
     void (*on_closed)(struct channel *ch, int status, const char *why,
                       void *arg);
 };

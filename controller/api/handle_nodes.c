@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nodes: list, show, invite, rename, remove. */
+/* Nodes: list, show, invite, rename, single, remove. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +132,26 @@ int post_node_rename(struct request *rq, struct error *e)
         rc = catalog_node_get(c->catalog, n.id, &n, e);
     if (rc < 0)
         return rc;
+    return request_reply(rq, 200,
+                         json_pack("{s:o}", "node", shape_node(c, &n)));
+}
+
+/* Its identity runs on one machine again. */
+int post_node_single(struct request *rq, struct error *e)
+{
+    struct controller *c = request_controller(rq);
+    struct node n;
+    int rc = request_body_keys(rq, "", e);
+
+    if (rc == 0)
+        rc = catalog_node_get(c->catalog, request_param(rq, 0), &n, e);
+    if (rc < 0)
+        return rc;
+    request_about_node(rq, n.name);
+    rc = catalog_node_single(c->catalog, n.id, e);
+    if (rc < 0)
+        return rc;
+    n.duplicate_ns = 0;
     return request_reply(rq, 200,
                          json_pack("{s:o}", "node", shape_node(c, &n)));
 }

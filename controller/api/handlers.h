@@ -9,7 +9,7 @@
 request_handler get_status, get_kit, get_openapi;
 /* handle_nodes.c */
 request_handler get_nodes, get_node, post_node_token, post_node_rename,
-    delete_node;
+    post_node_single, delete_node;
 /* handle_connections.c */
 request_handler get_connections, get_connection, post_connection;
 /* handle_snapshots.c */

@@ -18,6 +18,8 @@ const struct route route_table[] = {
      "node.remove"},
     {"POST", V1 "/nodes/{node}/rename", post_node_rename, ROUTE_BODY, "",
      "node.rename"},
+    {"POST", V1 "/nodes/{node}/single", post_node_single, ROUTE_BODY, "",
+     "node.single"},
     {"POST", V1 "/nodes/{node}/gateway", post_gateway, ROUTE_BODY, "",
      "node.gateway"},
 

@@ -62,6 +62,7 @@ json_t *shape_node(struct controller *c, const struct node *n)
     json_object_set_new(v, "created", shape_time(n->created_ns));
     json_object_set_new(v, "last_seen", shape_time(n->last_seen_ns));
     json_object_set_new(v, "last_backup", last_backup(n));
+    json_object_set_new(v, "duplicate_since", shape_time(n->duplicate_ns));
     json_object_set_new(v, "certificate_until",
                         shape_time(n->cert_not_after * 1000000000));
     return v;

@@ -14,7 +14,7 @@
 #include "common/base/mem.h"
 #include "controller/catalog/catalog_internal.h"
 
-#define CATALOG_VERSION 2
+#define CATALOG_VERSION 3
 #define CATALOG_KEEP_JOBS 20000
 #define CATALOG_BUSY_MS 10000
 
@@ -71,8 +71,15 @@ static const char schema_2[] =
     ") WITHOUT ROWID;"
     "PRAGMA user_version = 2;";
 
+/* instances: see catalog_instances.c. */
+static const char schema_3[] =
+    "ALTER TABLE nodes ADD COLUMN instances TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE nodes ADD COLUMN duplicate_ns INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 3;";
+
 /* From the version of the index on. */
-static const char *const schemas[CATALOG_VERSION] = {schema_1, schema_2};
+static const char *const schemas[CATALOG_VERSION] = {schema_1, schema_2,
+                                                     schema_3};
 
 void catalog_lock(struct catalog *c)
 {

@@ -43,6 +43,8 @@ struct node {
     char last_snapshot[ID_HEX_LEN + 1];
     char last_root[ID_HEX_LEN + 1];
     int64_t cert_not_after; /* seconds since 1970 */
+    int64_t duplicate_ns;   /* since when its identity is known to run twice; 0:
+                               it is not */
 };
 /* Create with a unique name (a suffix -2, -3 is added when it is taken). */
 int catalog_node_add(struct catalog *c, const char *wanted_name,
@@ -64,6 +66,25 @@ int catalog_node_rename(struct catalog *c, const char *id, const char *name,
                         struct error *e);
 /* Revoke: all its certificates count no more. Its backups stay. */
 int catalog_node_revoke(struct catalog *c, const char *id, struct error *e);
+
+/* ---- one identity, one machine (catalog_instances.c) ---- */
+#define CATALOG_INSTANCE_LEN 16
+struct instance_verdict {
+    bool refuse; /* another machine with this identity is connected */
+    bool fresh;  /* found out just now */
+};
+/* An agent with the node's certificate says that it is the process `instance`;
+ * `connected`: the node has a connection already. One that is let in counts
+ * as the node's process from now on. */
+int catalog_node_instance(struct catalog *c, const char *id,
+                          const uint8_t instance[CATALOG_INSTANCE_LEN],
+                          bool connected, int64_t now_ns,
+                          struct instance_verdict *out, struct error *e);
+/* A person says that the identity runs once again. */
+int catalog_node_single(struct catalog *c, const char *id, struct error *e);
+/* OCM_E_DENIED when it does not: nothing may be changed on the node then, as
+ * it could be the wrong one. */
+int node_check_single(const struct node *n, struct error *e);
 
 /* ---- certificates: the allow-list by fingerprint ---- */
 int catalog_cert_add(struct catalog *c, const char *node_id,

@@ -13,7 +13,7 @@
 #define NODE_COLUMNS                                                           \
     "id, name, hostname, agent_version, platform, openclaw_version, revoked, " \
     "created_ns, last_seen_ns, last_backup_ns, last_backup_state, "            \
-    "last_snapshot, last_root, cert_not_after"
+    "last_snapshot, last_root, cert_not_after, duplicate_ns"
 #define NODE_SUFFIX_MAX 1000
 
 int catalog_token_add(struct catalog *c, const char *secret,
@@ -95,6 +95,7 @@ static void node_of_row(sqlite3_stmt *st, struct node *n)
     column_copy(st, 11, n->last_snapshot, sizeof(n->last_snapshot));
     column_copy(st, 12, n->last_root, sizeof(n->last_root));
     n->cert_not_after = sqlite3_column_int64(st, 13);
+    n->duplicate_ns = sqlite3_column_int64(st, 14);
 }
 
 /* The live node of a name comes before revoked ones that had it. */

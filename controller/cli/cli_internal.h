@@ -178,6 +178,7 @@ int cmd_node_show(struct cli *c);
 int cmd_node_token(struct cli *c);
 int cmd_node_remove(struct cli *c);
 int cmd_node_rename(struct cli *c);
+int cmd_node_single(struct cli *c);
 int cmd_node_gateway(struct cli *c);
 int cmd_backup(struct cli *c);
 int cmd_list(struct cli *c);

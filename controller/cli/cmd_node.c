@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* node list, show, token, remove, rename. */
+/* node list, show, token, remove, rename, single, gateway. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +42,16 @@ int cmd_node_list(struct cli *c)
         bool gone = json_is_true(json_object_get(n, "revoked"));
 
         table_cell(t, TONE_BOLD, text_of(n, "name"));
-        table_cell(t, up ? TONE_GOOD : TONE_WARN,
-                   gone ? "removed"
-                   : up ? "connected"
-                        : "away");
+        bool twice = *text_of(n, "duplicate_since");
+
+        table_cell(t,
+                   twice ? TONE_BAD
+                   : up  ? TONE_GOOD
+                         : TONE_WARN,
+                   gone    ? "removed"
+                   : twice ? "double"
+                   : up    ? "connected"
+                           : "away");
         table_cell(t, TONE_NONE, text_of(n, "openclaw_version"));
         table_cell(t, TONE_NONE, text_of(n, "agent_version"));
         backup_cells(t, n);
@@ -70,6 +76,14 @@ static void show_node(struct cli *c, const json_t *n)
             json_is_true(json_object_get(n, "revoked"))     ? "removed"
             : json_is_true(json_object_get(n, "connected")) ? "connected"
                                                             : "away");
+    if (*text_of(n, "duplicate_since"))
+        fprintf(out,
+                "             %sthe same identity runs on two machines since "
+                "%s: join one of them again (ocmctl node token), then: ocmctl "
+                "node single %s%s\n",
+                tone_begin(c, TONE_BAD),
+                local_time(text_of(n, "duplicate_since")),
+                safe(text_of(n, "name")), tone_end(c, TONE_BAD));
     fprintf(out, "platform     %s\n", safe(text_of(n, "platform")));
     fprintf(out, "openclaw     %s\n", safe(text_of(n, "openclaw_version")));
     fprintf(out, "agent        %s\n", safe(text_of(n, "agent_version")));
@@ -171,6 +185,15 @@ int cmd_node_rename(struct cli *c)
 
     if (code == 0)
         say(c, "%s is now %s.", safe(c->args[0]), safe(c->args[1]));
+    return code;
+}
+
+int cmd_node_single(struct cli *c)
+{
+    int code = node_request(c, "POST", "/single", NULL, false);
+
+    if (code == 0)
+        say(c, "%s runs on one machine again.", safe(c->args[0]));
     return code;
 }
 

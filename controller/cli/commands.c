@@ -95,6 +95,18 @@ const struct command command_table[] = {
      cmd_node_rename,
      {{0}}},
 
+    {"node single",
+     "NODE",
+     1,
+     1,
+     "say that a node's identity runs on one machine again",
+     "A copy of a node, as of a disk image, has its key too. When both run, "
+     "node list shows the node as double and nothing is changed on it: join "
+     "one of them again with a token of its own, or stop it; then say so here.",
+     "  ocmctl node single web-1\n",
+     "node",
+     cmd_node_single,
+     {{0}}},
     {"node gateway",
      "NODE [VERB]",
      1,

@@ -58,6 +58,8 @@ static int run(struct job *j, const json_t *params, json_t *result,
     claim[0] = node.name;
     if (rc == 0)
         rc = job_claim_nodes(j, claim, 1, e);
+    if (rc == 0 && verb && strcmp(verb, "status") != 0)
+        rc = node_check_single(&node, e);
     if (rc == 0)
         rc = kinds_gateway(j, &node, verb ? verb : "status", result, e);
     return rc;

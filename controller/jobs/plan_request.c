@@ -57,6 +57,10 @@ static int find_nodes(struct controller *c, const json_t *j,
         rc = catalog_node_get(c->catalog, text(j, "target"), &out->target, e);
     if (rc == 0)
         rc = intention_of(text(j, "intention"), &out->intention, e);
+    if (rc == 0)
+        rc = node_check_single(&out->target, e);
+    if (rc == 0 && out->intention == OCM__INTENTION__MOVE)
+        rc = node_check_single(&out->source, e);
     if (rc < 0)
         return rc;
     if ((out->intention == OCM__INTENTION__RESTORE) !=

@@ -60,17 +60,17 @@ static void on_open(struct channel *ch, void *arg)
     struct idle *a = arg;
     Ocm__Hello hello = OCM__HELLO__INIT;
     Ocm__Envelope m = OCM__ENVELOPE__INIT;
-    uint8_t machine[AGENT_MACHINE_LEN] = {0};
+    uint8_t instance[AGENT_INSTANCE_LEN] = {0};
     size_t i = (size_t)(a - a->fleet->agents);
 
-    memcpy(machine, &i, sizeof(i));
+    memcpy(instance, &i, sizeof(i));
     hello.protocol_min = JOB_PROTOCOL_MIN;
     hello.protocol_max = JOB_PROTOCOL_MAX;
     hello.agent_version = (char *)OCM_VERSION;
     hello.platform = (char *)"linux-x86_64";
     hello.hostname = (char *)"idle";
-    hello.machine.data = machine;
-    hello.machine.len = sizeof(machine);
+    hello.instance.data = instance;
+    hello.instance.len = sizeof(instance);
     hello.running_job = (char *)"";
     m.body_case = OCM__ENVELOPE__BODY_HELLO;
     m.hello = &hello;

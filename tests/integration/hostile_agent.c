@@ -33,7 +33,7 @@
 #include "common/net/tls_stream.h"
 
 #define PROTOCOL_VERSION 1
-#define MACHINE_LEN 16
+#define INSTANCE_LEN 16
 #define LIFE_MS 60000
 #define CUT_AFTER_MS 100
 
@@ -117,16 +117,17 @@ static void put_hello(struct evil *v)
 {
     Ocm__Hello hello = OCM__HELLO__INIT;
     Ocm__Envelope m = OCM__ENVELOPE__INIT;
-    uint8_t machine[MACHINE_LEN] = {1};
+    uint8_t instance[INSTANCE_LEN];
 
+    secret_random(instance, sizeof(instance));
     hello.protocol_min = PROTOCOL_VERSION;
     hello.protocol_max = PROTOCOL_VERSION;
     /* names of people's terminals and logs, if nobody takes care */
     hello.agent_version = (char *)"0\x1b[31m\nerror: forged";
     hello.platform = (char *)"linux-x86_64";
     hello.hostname = (char *)"evil";
-    hello.machine.data = machine;
-    hello.machine.len = sizeof(machine);
+    hello.instance.data = instance;
+    hello.instance.len = sizeof(instance);
     m.body_case = OCM__ENVELOPE__BODY_HELLO;
     m.hello = &hello;
     put_message(v, 0, &m);

@@ -369,6 +369,64 @@ static void the_audit_chain_shows_changes(void **state)
     assert_non_null(strstr(e.text, "line 2"));
 }
 
+static struct instance_verdict meet(struct fixture *f, const char *id,
+                                    uint8_t who, bool connected)
+{
+    uint8_t instance[CATALOG_INSTANCE_LEN] = {who};
+    struct instance_verdict v;
+
+    assert_int_equal(catalog_node_instance(f->c, id, instance, connected,
+                                           clock_now_ns(), &v, NULL),
+                     0);
+    return v;
+}
+
+static bool is_marked(struct fixture *f, const char *id)
+{
+    struct node n;
+
+    assert_int_equal(catalog_node_get(f->c, id, &n, NULL), 0);
+    assert_int_equal(node_check_single(&n, NULL),
+                     n.duplicate_ns ? OCM_E_DENIED : 0);
+    return n.duplicate_ns != 0;
+}
+
+static void a_second_machine_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct instance_verdict v;
+    struct node n;
+
+    assert_int_equal(catalog_node_add(f->c, "web", "h", &n, NULL), 0);
+    /* restarts, reconnections and a dead connection are none */
+    for (uint8_t who = 1; who < 20; who++) {
+        for (int i = 0; i < 3; i++) {
+            v = meet(f, n.id, who, i == 1);
+            assert_false(v.refuse || v.fresh);
+        }
+    }
+    assert_false(is_marked(f, n.id));
+    /* 18 was replaced by 19 and comes back: it never ended */
+    v = meet(f, n.id, 18, true);
+    assert_true(v.refuse && v.fresh);
+    assert_true(is_marked(f, n.id));
+    v = meet(f, n.id, 19, true); /* the one that stays */
+    assert_false(v.refuse || v.fresh);
+    v = meet(f, n.id, 20, true); /* the other, started again */
+    assert_true(v.refuse && !v.fresh);
+    v = meet(f, n.id, 20, false); /* now it is alone */
+    assert_false(v.refuse || v.fresh);
+    assert_true(is_marked(f, n.id));
+    assert_int_equal(catalog_node_single(f->c, n.id, NULL), 0);
+    assert_false(is_marked(f, n.id));
+    /* a third that was away for a while */
+    v = meet(f, n.id, 21, false);
+    assert_false(v.refuse || v.fresh);
+    v = meet(f, n.id, 20, false);
+    assert_true(!v.refuse && v.fresh);
+    assert_int_equal(catalog_node_single(f->c, "nobody", NULL), OCM_E_NOTFOUND);
+}
+
 static void a_newer_schema_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -381,7 +439,7 @@ static void a_newer_schema_is_refused(void **state)
     tamper(f->path, "PRAGMA user_version = 99");
     assert_int_equal(catalog_open(f->path, &again, &e), OCM_E_VERSION);
     assert_non_null(strstr(e.text, "newer"));
-    tamper(f->path, "PRAGMA user_version = 2");
+    tamper(f->path, "PRAGMA user_version = 3");
     assert_int_equal(catalog_open(f->path, &again, &e), 0);
     catalog_close(again);
 }
@@ -395,12 +453,17 @@ static void an_older_schema_is_brought_up(void **state)
     char *json;
 
     assert_int_equal(catalog_node_add(f->c, "web", "h", &n, &e), 0);
-    tamper(f->path, "DROP TABLE connections; PRAGMA user_version = 1");
+    tamper(f->path, "DROP TABLE connections;"
+                    "ALTER TABLE nodes DROP COLUMN duplicate_ns;"
+                    "ALTER TABLE nodes DROP COLUMN instances;"
+                    "PRAGMA user_version = 1");
     assert_int_equal(catalog_open(f->path, &again, &e), 0);
     assert_int_equal(catalog_connection_put(again, n.id, "{}", &e), 0);
     assert_int_equal(catalog_connection_get(again, n.id, &json, &e), 0);
     assert_string_equal(json, "{}");
     free(json);
+    assert_int_equal(catalog_node_get(again, "web", &n, &e), 0);
+    assert_int_equal(n.duplicate_ns, 0);
     catalog_close(again);
 }
 
@@ -487,6 +550,7 @@ int main(void)
         T(a_restart_fails_what_ran),
         T(plans_expire),
         T(the_audit_chain_shows_changes),
+        T(a_second_machine_is_noticed),
         T(a_newer_schema_is_refused),
         T(an_older_schema_is_brought_up),
         T(connections_are_sealed),
