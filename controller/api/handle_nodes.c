@@ -50,9 +50,7 @@ int get_node(struct request *rq, struct error *e)
                          json_pack("{s:o}", "node", shape_node(c, &n)));
 }
 
-/* Where an agent finds us: what is configured, or this machine's name when
- * we listen on all addresses; false then: that is a guess. */
-static bool join_address(const struct controller *c, char *out, size_t cap)
+bool join_address(const struct controller *c, char *out, size_t cap)
 {
     const char *listen =
         *c->conf->advertise ? c->conf->advertise : c->conf->listen;
@@ -77,7 +75,6 @@ int post_node_token(struct request *rq, struct error *e)
     char text[TOKEN_TEXT_MAX], address[300];
     struct token token;
     int64_t expires;
-    bool advertised;
     char *command;
     int rc = request_body_keys(rq, "name ttl_s", e);
 
@@ -93,17 +90,17 @@ int post_node_token(struct request *rq, struct error *e)
     rc = catalog_token_add(c->catalog, token.secret, name, expires, e);
     if (rc == 0) {
         token_format(&token, text);
-        advertised = join_address(c, address, sizeof(address));
+        join_address(c, address, sizeof(address));
         /* By standard input: a command line is seen by all users. */
         command = mem_printf("printf '%%s\\n' '%s' | ocm-agent join "
                              "--controller %s%s%s",
                              text, address, name[0] ? " --name " : "", name);
         request_about_node(rq, name);
-        rc = request_reply(
-            rq, 201,
-            json_pack("{s:s,s:s,s:o,s:s,s:b,s:s}", "token", text, "name", name,
-                      "expires", shape_time(expires), "controller", address,
-                      "advertised", advertised, "command", command));
+        rc = request_reply(rq, 201,
+                           json_pack("{s:s,s:s,s:o,s:s,s:s}", "token", text,
+                                     "name", name, "expires",
+                                     shape_time(expires), "controller", address,
+                                     "command", command));
         secret_free_str(command);
     }
     secret_wipe(&token, sizeof(token));

@@ -64,7 +64,8 @@ int get_status(struct request *rq, struct error *e)
 {
     struct controller *c = request_controller(rq);
     json_t *nodes = NULL, *jobs = NULL;
-    char id[ID_HEX_LEN + 1];
+    char id[ID_HEX_LEN + 1], address[300];
+    bool advertised = join_address(c, address, sizeof(address));
     int rc = count_nodes(c, &nodes, e);
 
     if (rc == 0)
@@ -76,10 +77,11 @@ int get_status(struct request *rq, struct error *e)
     repo_id(c->repo, id);
     return request_reply(
         rq, 200,
-        json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:{s:s,s:s,s:I}}", "version",
-                  OCM_VERSION, "name", c->conf->name, "started",
-                  shape_time(c->started_ns), "you", request_owner(rq), "nodes",
-                  nodes, "jobs", jobs, "repository", "id", id, "path",
+        json_pack("{s:s,s:s,s:o,s:s,s:{s:s,s:b},s:o,s:o,s:{s:s,s:s,s:I}}",
+                  "version", OCM_VERSION, "name", c->conf->name, "started",
+                  shape_time(c->started_ns), "you", request_owner(rq), "join",
+                  "address", address, "advertised", advertised, "nodes", nodes,
+                  "jobs", jobs, "repository", "id", id, "path",
                   c->conf->repository, "free_bytes",
                   (json_int_t)disk_free(c->conf->repository)));
 }

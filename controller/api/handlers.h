@@ -23,6 +23,10 @@ request_handler get_jobs, get_job, get_job_events, post_job_cancel,
 /* handle_transfer.c */
 request_handler get_export, post_imports;
 
+/* handle_nodes.c: where agents join, "host:port": what is configured, or this
+ * machine's name when we listen on all addresses; false then: it is a guess. */
+bool join_address(const struct controller *c, char *out, size_t cap);
+
 /* handle_snapshots.c: by id, unique prefix, "latest" or "latest:NODE". */
 struct snapshot;
 int find_snapshot(struct request *rq, const char *ref, struct snapshot *out,

@@ -27,7 +27,7 @@ struct option {
                              "section", "clone move"; NULL: anything */
 };
 
-#define COMMAND_MAX_OPTIONS 12
+#define COMMAND_MAX_OPTIONS 20
 
 struct command {
     const char *name;       /* "node list" */
@@ -61,6 +61,7 @@ struct cli {
     bool json, quiet, color;
     char *socket;
     struct client *client; /* made at the first request */
+    struct error *failure; /* set: failures of requests go here untold */
 };
 
 /* ---- args.c ---- */
@@ -175,6 +176,7 @@ void snapshot_table(struct cli *c, const json_t *snapshots);
 int cmd_status(struct cli *c);
 int cmd_node_list(struct cli *c);
 int cmd_node_show(struct cli *c);
+int cmd_node_add(struct cli *c);
 int cmd_node_token(struct cli *c);
 int cmd_node_remove(struct cli *c);
 int cmd_node_rename(struct cli *c);

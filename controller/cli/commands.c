@@ -62,6 +62,45 @@ const struct command command_table[] = {
      "node",
      cmd_node_show,
      {{0}}},
+    {"node add",
+     "[USER@]HOST[:PORT]...",
+     0,
+     -1,
+     "bring the agent onto hosts by SSH, and make a first backup",
+     "ssh is run as you: your configuration, agent, keys and jump hosts work. "
+     "What it asks for is asked here when it is needed and kept nowhere. The "
+     "plan is shown first. Run again it repairs or upgrades; the name of a "
+     "node "
+     "that was added so reaches it as before. A file has one host a line, with "
+     "name=, jump= and identity= behind it. A host key is shown at the first "
+     "contact and must stay the same from then on. --password-fd: the first "
+     "line answers for passwords and passphrases, the second (if any) for "
+     "sudo.",
+     "  ocmctl node add jo@web-1.example\n"
+     "  ocmctl node add -f hosts.txt --parallel 8 --accept-new --yes\n"
+     "  ocmctl node add web-1 --jump bastion --dry-run\n",
+     NULL,
+     cmd_node_add,
+     {{"file", 'f', "FILE", "hosts from a file, too", false, "file"},
+      {"parallel", 0, "N", "so many at a time (8)", false, NULL},
+      {"port", 0, "PORT", "of sshd", false, NULL},
+      {"identity", 'i', "FILE", "a private key", false, "file"},
+      {"jump", 0, "HOST", "over this host, as ssh -J", false, NULL},
+      {"name", 0, "NAME", "the node's name (the host's)", false, NULL},
+      {"user", 0, "USER", "only the OpenClaw of this user", false, NULL},
+      {"mode", 0, "MODE", "system, user or cron (what fits)", false,
+       "system user cron"},
+      {"controller", 0, "HOST[:PORT]", "where the node finds us", false, NULL},
+      {"agent-dir", 0, "DIR", "agents by architecture, and SHA256SUMS", false,
+       "file"},
+      {"password-fd", 0, "N", "read passwords from this descriptor", false,
+       NULL},
+      {"accept-new", 0, NULL, "trust a host key on first use", false, NULL},
+      {"new-host-key", 0, NULL, "the host key has changed, and I know why",
+       false, NULL},
+      {"no-backup", 0, NULL, "no first backup", false, NULL},
+      {"dry-run", 0, NULL, "look only; show what would run", false, NULL},
+      YES}},
     {"node token",
      "[NAME]",
      0,

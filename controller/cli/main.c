@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "controller/bootstrap/askpass.h"
 #include "controller/cli/cli.h"
 
 static const char *env(const char *name)
@@ -35,8 +36,10 @@ int main(int argc, char **argv)
         .width = terminal_width(),
         .env = env,
     };
-    int code;
+    int code = askpass_main(argc, argv);
 
+    if (code >= 0)
+        return code;
     setlocale(LC_ALL, "");
     io.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     code = cli_run(argc, argv, &io);

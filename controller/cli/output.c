@@ -95,6 +95,10 @@ int exit_of_code(const char *code)
 
 int fail_with(struct cli *c, const char *code, const char *text)
 {
+    if (c->failure) {
+        error_set(c->failure, error_code_of_name(code), "%s", text);
+        return exit_of_code(code);
+    }
     complain(c, "%s", text);
     if (c->json) {
         json_t *doc = json_pack("{s:i,s:{s:s,s:s}}", "schemaVersion", 1,

@@ -97,14 +97,19 @@ static void nonsense_is_refused(void **state)
 static void nodes_are_told_the_advertised_name(void **state)
 {
     struct fixture *f = *state;
-    struct reply r = http(f, "POST", V1 "/nodes/token", "{}");
+    struct reply r = http(f, "GET", V1 "/status", NULL);
+    const json_t *join = json_object_get(r.json, "join");
 
-    assert_true(json_is_false(json_object_get(r.json, "advertised")));
+    assert_true(json_is_false(json_object_get(join, "advertised")));
     reply_free(&r);
     free(f->conf.advertise);
     f->conf.advertise = mem_strdup("backup.example");
+    r = http(f, "GET", V1 "/status", NULL);
+    join = json_object_get(r.json, "join");
+    assert_true(json_is_true(json_object_get(join, "advertised")));
+    assert_string_equal(text_at(join, "address"), "backup.example:7702");
+    reply_free(&r);
     r = http(f, "POST", V1 "/nodes/token", "{}");
-    assert_true(json_is_true(json_object_get(r.json, "advertised")));
     assert_string_equal(text_at(r.json, "controller"), "backup.example:7702");
     reply_free(&r);
 }
