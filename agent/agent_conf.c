@@ -12,6 +12,8 @@
 #include "common/base/secret.h"
 #include "common/base/text.h"
 
+#define UPGRADE_WAIT_MIN_MS 2000
+
 #define K(section, key, type, field, fallback, help)                           \
     {                                                                          \
         section, key, type, offsetof(struct agent_conf, field), fallback, 0,   \
@@ -72,6 +74,9 @@ int agent_conf_load(const char *path, struct agent_conf *out, struct error *e)
         rc = error_set(e, OCM_E_INVALID,
                        "%s: log is '%s', expected error, warn, info or debug",
                        path ? path : "agent", out->log_level);
+    if (rc == 0 && out->upgrade_wait_ms < UPGRADE_WAIT_MIN_MS)
+        rc = error_set(e, OCM_E_INVALID, "%s: upgrade_wait is at least %d s",
+                       path ? path : "agent", UPGRADE_WAIT_MIN_MS / 1000);
     if (rc == 0 && !*out->oc_home) {
         const char *home = getenv("HOME");
 

@@ -148,8 +148,8 @@ static int open_stores(struct run *r, struct error *e)
 static int serve(struct run *r, struct error *e)
 {
     static const struct job_kind *const kinds[] = {
-        &job_backup, &job_plan,   &job_migrate, &job_restore,
-        &job_verify, &job_import, &job_gateway,
+        &job_backup, &job_plan,    &job_migrate, &job_restore,   &job_verify,
+        &job_import, &job_gateway, &job_upgrade, &job_uninstall,
     };
     struct controller *c = &r->c;
     int rc;

@@ -11,12 +11,14 @@
 struct entry {
     char id[40];        /* "" : empty */
     struct channel *ch; /* counted */
+    struct node_link *link;
 };
 
 struct nodes {
     uv_mutex_t lock;
     struct entry *slots;
     size_t cap, count;
+    uint64_t serial;
 };
 
 #define NODES_MIN_CAP 64
@@ -69,13 +71,15 @@ void nodes_free(struct nodes *n)
     for (size_t i = 0; i < n->cap; i++) {
         if (n->slots[i].ch)
             channel_unref(n->slots[i].ch);
+        free(n->slots[i].link);
     }
     uv_mutex_destroy(&n->lock);
     free(n->slots);
     free(n);
 }
 
-void nodes_add(struct nodes *n, const char *node_id, struct channel *ch)
+void nodes_add(struct nodes *n, const char *node_id, struct channel *ch,
+               const struct node_link *link)
 {
     struct channel *old;
     struct entry *at;
@@ -90,6 +94,9 @@ void nodes_add(struct nodes *n, const char *node_id, struct channel *ch)
         n->count++;
     }
     at->ch = channel_ref(ch);
+    free(at->link);
+    at->link = mem_dup(link, sizeof(*link));
+    at->link->serial = ++n->serial;
     uv_mutex_unlock(&n->lock);
     if (old) {
         channel_close(old, OCM_E_CLOSED, "replaced by a newer connection");
@@ -106,6 +113,7 @@ void nodes_remove(struct nodes *n, const char *node_id, struct channel *ch)
     i = slot_of(n, node_id);
     mine = n->slots[i].id[0] && n->slots[i].ch == ch;
     if (mine) {
+        free(n->slots[i].link);
         n->slots[i] = (struct entry){0};
         n->count--;
         /* whoever was pushed behind this slot must be found again */
@@ -141,6 +149,20 @@ bool nodes_connected(struct nodes *n, const char *node_id)
     if (ch)
         channel_unref(ch);
     return ch != NULL;
+}
+
+bool nodes_link(struct nodes *n, const char *node_id, struct node_link *out)
+{
+    const struct entry *at;
+    bool there;
+
+    uv_mutex_lock(&n->lock);
+    at = &n->slots[slot_of(n, node_id)];
+    there = at->ch != NULL;
+    if (there)
+        *out = *at->link;
+    uv_mutex_unlock(&n->lock);
+    return there;
 }
 
 struct stream *nodes_open_stream(struct nodes *n, const char *node_id,

@@ -144,10 +144,44 @@ static uint32_t renew_after(const struct session *s)
     return after < RENEW_MIN_S ? RENEW_MIN_S : (uint32_t)after;
 }
 
+static bool has_feature(const Ocm__Hello *h, const char *name)
+{
+    for (size_t i = 0; i < h->n_features; i++) {
+        if (strcmp(h->features[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct node_link link_of(struct session *s, const Ocm__Hello *h)
+{
+    struct node_link l = {
+        .can_upgrade = has_feature(h, "upgrade"),
+        .can_uninstall = has_feature(h, "uninstall"),
+    };
+
+    snprintf(l.agent_version, sizeof(l.agent_version), "%s", h->agent_version);
+    snprintf(l.upgrade_undone, sizeof(l.upgrade_undone), "%s",
+             h->upgrade_undone);
+    if (l.upgrade_undone[0]) {
+        log_warn("node=%s upgrade put back: %s", s->node.name,
+                 l.upgrade_undone);
+        catalog_audit(s->c->catalog, "agent", "upgrade put back", s->node.name,
+                      l.upgrade_undone, NULL);
+    }
+    if (s->node.agent_version[0] &&
+        strcmp(s->node.agent_version, h->agent_version) != 0)
+        catalog_audit(s->c->catalog, "agent", "version changed", s->node.name,
+                      l.agent_version, NULL);
+    return l;
+}
+
 static void hello(struct session *s, const Ocm__Hello *h)
 {
     Ocm__Envelope m = OCM__ENVELOPE__INIT;
     Ocm__Welcome w = OCM__WELCOME__INIT;
+    char *both[2];
+    struct node_link link;
     struct error e = {0};
 
     if (s->welcomed || !*s->node.id) {
@@ -166,10 +200,16 @@ static void hello(struct session *s, const Ocm__Hello *h)
         return;
     uv_timer_stop(&s->hello);
     s->welcomed = true;
+    link = link_of(s, h);
     if (catalog_node_seen(s->c->catalog, s->node.id, h->agent_version,
                           h->platform, h->hostname, clock_now_ns(), &e) < 0)
         log_warn("node=%s: %s", s->node.name, e.text);
     w.protocol = SESSION_PROTOCOL;
+    w.features = both;
+    if (link.can_upgrade)
+        both[w.n_features++] = (char *)"upgrade";
+    if (link.can_uninstall)
+        both[w.n_features++] = (char *)"uninstall";
     w.node_id = s->node.id;
     w.node_name = s->node.name;
     w.controller_version = (char *)OCM_VERSION;
@@ -179,7 +219,7 @@ static void hello(struct session *s, const Ocm__Hello *h)
     m.welcome = &w;
     channel_send_control(s->ch, &m);
     channel_allow_streams(s->ch);
-    nodes_add(s->c->nodes, s->node.id, s->ch);
+    nodes_add(s->c->nodes, s->node.id, s->ch, &link);
     log_info("node=%s connected agent=%s", s->node.name, h->agent_version);
 }
 

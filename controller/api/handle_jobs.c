@@ -452,6 +452,62 @@ int post_gateway(struct request *rq, struct error *e)
                      "'verb' is one of status, start, stop, fence, unfence");
 }
 
+int post_upgrades(struct request *rq, struct error *e)
+{
+    json_t *names = json_object(), *list, *canary, *unused;
+    bool allow_downgrade = false;
+    const json_t *packages = NULL;
+    const char *name;
+    int rc =
+        request_body_keys(rq, "nodes all packages canary allow_downgrade", e);
+
+    canary = json_object_get(request_body(rq), "canary");
+    if (rc == 0)
+        rc = request_body_list(rq, "packages", MAX_LIST, &packages, e);
+    if (rc == 0)
+        rc = request_body_flag(rq, "allow_downgrade", &allow_downgrade, e);
+    if (rc == 0 && canary &&
+        (!json_is_integer(canary) || json_integer_value(canary) < 0 ||
+         json_integer_value(canary) > MAX_NODES))
+        rc = error_set(e, OCM_E_INVALID, "'canary' must be from 0 to %d",
+                       MAX_NODES);
+    if (rc == 0)
+        rc = chosen_nodes(rq, names, e);
+    if (rc < 0) {
+        json_decref(names);
+        return rc;
+    }
+    list = json_array();
+    json_object_foreach(names, name, unused)
+        json_array_append_new(list, json_string(name));
+    json_decref(names);
+    name = json_array_size(list) == 1
+               ? json_string_value(json_array_get(list, 0))
+               : "";
+    names = json_pack("{s:O,s:b}", "nodes", list, "allow_downgrade",
+                      allow_downgrade);
+    if (packages)
+        json_object_set(names, "packages", (json_t *)packages);
+    if (canary)
+        json_object_set(names, "canary", canary);
+    rc = start_one(rq, "upgrade", name, names, e);
+    json_decref(list);
+    return rc;
+}
+
+int post_uninstall(struct request *rq, struct error *e)
+{
+    struct node node;
+    int rc = request_body_keys(rq, "", e);
+
+    if (rc == 0)
+        rc = live_node(rq, request_param(rq, 0), &node, e);
+    if (rc < 0)
+        return rc;
+    return start_one(rq, "uninstall", node.name,
+                     json_pack("{s:s}", "node", node.name), e);
+}
+
 /* ---- looking at jobs ---- */
 
 int get_jobs(struct request *rq, struct error *e)

@@ -16,6 +16,7 @@
 #include "controller/jobs/archive_export.h"
 #include "controller/jobs/archive_import.h"
 #include "controller/jobs/job.h"
+#include "controller/packages.h"
 
 #define UPLOAD_BLOCK (256 * 1024)
 #define UPLOAD_CHECK_BYTES (64 * 1024 * 1024) /* between looks at the disk */
@@ -81,7 +82,9 @@ static int check_space(const char *dir, int64_t floor, struct error *e)
     return 0;
 }
 
-static int receive(struct request *rq, int fd, const char *dir, struct error *e)
+/* The body of `rq`, at most `max` bytes, into `fd`, a file in `dir`. */
+static int receive(struct request *rq, int fd, const char *dir, uint64_t max,
+                   struct error *e)
 {
     int64_t floor = request_controller(rq)->conf->free_floor;
     uint8_t *block = mem_alloc(UPLOAD_BLOCK);
@@ -91,7 +94,10 @@ static int receive(struct request *rq, int fd, const char *dir, struct error *e)
 
     while (rc == 0 && (n = request_upload(rq, block, UPLOAD_BLOCK, e)) > 0) {
         unchecked += (uint64_t)n;
-        if (unchecked >= UPLOAD_CHECK_BYTES) {
+        if ((uint64_t)n > max)
+            rc = error_set(e, OCM_E_LIMIT, "more than may be sent here");
+        max -= (uint64_t)n;
+        if (rc == 0 && unchecked >= UPLOAD_CHECK_BYTES) {
             unchecked = 0;
             rc = check_space(dir, floor, e);
         }
@@ -145,7 +151,7 @@ int post_imports(struct request *rq, struct error *e)
     if (fd < 0) {
         rc = error_errno(e, "%s", path);
     } else {
-        rc = receive(rq, fd, dir, e);
+        rc = receive(rq, fd, dir, UINT64_MAX, e);
         if (close(fd) < 0 && rc == 0)
             rc = error_errno(e, "%s", path);
         if (rc == 0)
@@ -153,6 +159,41 @@ int post_imports(struct request *rq, struct error *e)
         if (rc < 0)
             unlink(path);
     }
+    free(path);
+    free(dir);
+    return rc;
+}
+
+/* ---- packages of the agent ---- */
+
+int post_packages(struct request *rq, struct error *e)
+{
+    const char *state_dir = request_controller(rq)->conf->state_dir;
+    char *dir = packages_dir(state_dir);
+    char *path = mem_printf("%s/.upload-XXXXXX", dir);
+    struct package p = {0};
+    int fd = -1, rc = dir_make(dir, 0700, e);
+
+    if (rc == 0) {
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+            rc = error_errno(e, "%s", path);
+    }
+    if (rc == 0) {
+        rc = receive(rq, fd, dir, PACKAGE_MAX_BYTES, e);
+        if (rc == 0 && fsync(fd) < 0)
+            rc = error_errno(e, "%s", path);
+        close(fd);
+        if (rc == 0)
+            rc = package_take(state_dir, path, &p, e);
+        if (rc < 0)
+            unlink(path);
+    }
+    if (rc == 0)
+        rc = request_reply(rq, 201,
+                           json_pack("{s:s,s:s,s:s}", "package", p.id,
+                                     "version", p.m.version, "arch", p.m.arch));
+    package_fini(&p);
     free(path);
     free(dir);
     return rc;

@@ -19,9 +19,9 @@ request_handler get_diff;
 /* handle_jobs.c */
 request_handler get_jobs, get_job, get_job_events, post_job_cancel,
     post_backups, post_plans, post_migrations, post_restores, post_verify,
-    post_gateway;
+    post_gateway, post_upgrades, post_uninstall;
 /* handle_transfer.c */
-request_handler get_export, post_imports;
+request_handler get_export, post_imports, post_packages;
 
 /* handle_nodes.c: where agents join, "host:port": what is configured, or this
  * machine's name when we listen on all addresses; false then: it is a guess. */

@@ -22,6 +22,8 @@ const struct route route_table[] = {
      "node.single"},
     {"POST", V1 "/nodes/{node}/gateway", post_gateway, ROUTE_BODY, "",
      "node.gateway"},
+    {"POST", V1 "/nodes/{node}/uninstall", post_uninstall, ROUTE_BODY, "",
+     "node.uninstall"},
 
     {"GET", V1 "/nodes/{node}/connection", get_connection, 0, "", NULL},
     {"POST", V1 "/nodes/{node}/connection", post_connection, ROUTE_BODY, "",
@@ -45,6 +47,8 @@ const struct route route_table[] = {
     {"POST", V1 "/restores", post_restores, ROUTE_BODY, "", "restore"},
     {"POST", V1 "/verify", post_verify, ROUTE_BODY, "", "verify"},
     {"POST", V1 "/imports", post_imports, ROUTE_UPLOAD, "node", "import"},
+    {"POST", V1 "/packages", post_packages, ROUTE_UPLOAD, "", "package"},
+    {"POST", V1 "/upgrades", post_upgrades, ROUTE_BODY, "", "upgrade"},
 
     {"GET", V1 "/jobs", get_jobs, 0, "node limit", NULL},
     {"GET", V1 "/jobs/{job}", get_job, 0, "", NULL},

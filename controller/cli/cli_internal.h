@@ -166,6 +166,8 @@ int watch_job(struct cli *c, const char *id, const char *title, json_t **job);
 int exit_of_job(struct cli *c, const json_t *job);
 
 /* ---- views ---- */
+void upgrade_show(struct cli *c, const json_t *result);
+void uninstall_show(struct cli *c, const json_t *result);
 void plan_show(struct cli *c, const json_t *plan);
 size_t plan_blocking(const json_t *plan);
 void diff_show(struct cli *c, const json_t *diff, bool stat);
@@ -182,6 +184,7 @@ int cmd_node_remove(struct cli *c);
 int cmd_node_rename(struct cli *c);
 int cmd_node_single(struct cli *c);
 int cmd_node_gateway(struct cli *c);
+int cmd_node_upgrade(struct cli *c);
 int cmd_backup(struct cli *c);
 int cmd_list(struct cli *c);
 int cmd_show(struct cli *c);

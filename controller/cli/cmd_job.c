@@ -142,6 +142,10 @@ int cmd_job_watch(struct cli *c)
             backup_show(c, r);
         if (strcmp(text_of(job, "kind"), "plan") == 0 && json_is_object(r))
             plan_show(c, r);
+        if (strcmp(text_of(job, "kind"), "upgrade") == 0 && json_is_object(r))
+            upgrade_show(c, r);
+        if (strcmp(text_of(job, "kind"), "uninstall") == 0 && json_is_object(r))
+            uninstall_show(c, r);
         fprintf(c->io->out, "%s %s\n", safe(text_of(job, "id")),
                 safe(text_of(job, "state")));
     }

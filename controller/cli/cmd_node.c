@@ -156,10 +156,58 @@ int cmd_node_token(struct cli *c)
     return CLI_EXIT_OK;
 }
 
+static void show_lines(struct cli *c, const json_t *lines, const char *head)
+{
+    const json_t *line;
+    size_t i;
+
+    json_array_foreach(lines, i, line)
+    {
+        fprintf(c->io->out, "%s%s\n", head, safe(json_string_value(line)));
+    }
+}
+
+void uninstall_show(struct cli *c, const json_t *result)
+{
+    show_lines(c, json_object_get(result, "removed"), "removed: ");
+    show_lines(c, json_object_get(result, "left"), "left to you: ");
+}
+
+/* The agent takes itself off its node. Whatever comes of it the node is
+ * revoked afterwards: what it could not do can be done by hand. */
+static int uninstall(struct cli *c)
+{
+    char *node = client_escape(c->args[0]);
+    json_t *job = NULL, *doc;
+    int code = 0;
+
+    doc = client_send(c, &code, "POST", json_object(),
+                      "/api/v1/nodes/%s/uninstall", node);
+    free(node);
+    if (!doc)
+        return code;
+    code = watch_job(c, text_of(doc, "job"), "uninstall", &job);
+    json_decref(doc);
+    if (!job)
+        return code;
+    code = exit_of_job(c, job);
+    if (code == 0 && !c->json)
+        uninstall_show(c, json_object_get(job, "result"));
+    if (code != 0 && code != CLI_EXIT_INTERRUPTED) {
+        say(c,
+            "The agent stays on %s. To take it off by hand, there as its "
+            "user:\n  ocm-agent --config FILE uninstall",
+            safe(c->args[0]));
+        code = CLI_EXIT_PARTIAL;
+    }
+    json_decref(job);
+    return code;
+}
+
 int cmd_node_remove(struct cli *c)
 {
     char answer[128];
-    int code;
+    int code, left = 0;
 
     if (!arg_flag(c, "yes")) {
         if (!ask(c, answer, sizeof(answer),
@@ -172,10 +220,15 @@ int cmd_node_remove(struct cli *c)
             return CLI_EXIT_FAILED;
         }
     }
+    if (arg_flag(c, "uninstall")) {
+        left = uninstall(c);
+        if (left != 0 && left != CLI_EXIT_PARTIAL)
+            return left;
+    }
     code = node_request(c, "DELETE", "", NULL, false);
     if (code == 0)
         say(c, "%s is removed; its backups stay.", safe(c->args[0]));
-    return code;
+    return code ? code : left;
 }
 
 int cmd_node_rename(struct cli *c)

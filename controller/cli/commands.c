@@ -118,11 +118,15 @@ const struct command command_table[] = {
      1,
      "remove a node; its backups stay",
      "Its certificates count no more and its connection is closed. To bring it "
-     "back, invite it anew.",
-     "  ocmctl node remove web-1\n",
+     "back, invite it anew. With --uninstall the agent is taken off the node "
+     "first, its keys, unit and programs as far as its user may; OpenClaw "
+     "stays "
+     "as it is. What is left to be done by hand is said.",
+     "  ocmctl node remove web-1\n  ocmctl node remove web-1 --uninstall\n",
      "node",
      cmd_node_remove,
-     {YES}},
+     {{"uninstall", 0, NULL, "take the agent off the node, too", false, NULL},
+      YES}},
     {"node rename",
      "NODE NAME",
      2,
@@ -158,6 +162,29 @@ const struct command command_table[] = {
      "node",
      cmd_node_gateway,
      {{0}}},
+
+    {"node upgrade",
+     "[NODE...]",
+     0,
+     -1,
+     "upgrade agents over their connections",
+     "Packages are made by ocm-release-sign; an agent takes only what was "
+     "signed by the key it was built for. Some nodes go first, one by one "
+     "(--canary); the others follow when each of them is back and answers, and "
+     "nothing follows a failure. An agent that does not come back puts the "
+     "former one in its place by itself.",
+     "  ocmctl node upgrade web-1 --from ocm-agent-x86_64.package\n"
+     "  ocmctl node upgrade --all --from /srv/release --canary 2\n"
+     "  ocmctl node upgrade web-1 --from old.package --allow-downgrade\n",
+     "node",
+     cmd_node_upgrade,
+     {{"all", 'a', NULL, "all nodes", false, NULL},
+      {"from", 0, "PATH",
+       "a package, or a folder of them (those the controller has)", false,
+       "file"},
+      {"canary", 0, "N", "so many first, one by one (1)", false, NULL},
+      {"allow-downgrade", 0, NULL, "also to an older version", false, NULL},
+      DETACH}},
 
     {"backup",
      "[NODE...]",

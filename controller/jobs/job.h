@@ -60,6 +60,8 @@ void job_on_cancel(struct job *j, void (*fn)(void *arg), void *arg);
  * OCM_E_CANCELLED when the job is cancelled meanwhile. */
 int job_claim_nodes(struct job *j, const char *const *nodes, size_t count,
                     struct error *e);
+/* Give them all back before the end; then the job may claim again. */
+void job_release_nodes(struct job *j);
 void job_step(struct job *j, const char *step); /* "backup", "fetch", "swap" */
 void job_progress(struct job *j, uint64_t files_done, uint64_t files_total,
                   uint64_t bytes_done, uint64_t bytes_total,

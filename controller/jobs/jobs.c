@@ -282,7 +282,7 @@ static void end_job(struct job *j, int rc, const struct error *e,
                  j->row.node, state, j->row.error);
 }
 
-static void give_claims_back(struct job *j)
+void job_release_nodes(struct job *j)
 {
     pthread_mutex_lock(&j->js->lock);
     for (size_t i = 0; i < j->claim_count; i++)
@@ -316,7 +316,7 @@ static void job_main(void *arg)
         rc = j->kind->run(j, j->params, result, &e);
     }
     job_on_cancel(j, NULL, NULL);
-    give_claims_back(j);
+    job_release_nodes(j);
     end_job(j, rc, &e, result);
     json_decref(result);
 }

@@ -20,6 +20,10 @@ extern const struct job_kind job_verify;
 
 /* {"node","verb":"status|start|stop|fence|unfence"} */
 extern const struct job_kind job_gateway;
+/* {"nodes":[],"packages":[id],"canary":N,"allow_downgrade":bool} */
+extern const struct job_kind job_upgrade;
+/* {"node"} */
+extern const struct job_kind job_uninstall;
 
 /* ---- shared by the kinds ---- */
 
