@@ -204,13 +204,35 @@ static int acquire(struct repo *r, bool exclusive, struct id *mine,
     return rc;
 }
 
-/* The new file first: there is never a moment without one. */
+/* Too old, or taken away: somebody else may have come in meanwhile. Stays so
+ * until all who hold it have gone. */
+static bool is_lost(struct repo *r)
+{
+    struct repo_lock_state *l = &r->lock;
+    char name[REPO_NAME_MAX + 1];
+    uint64_t size;
+
+    object_name("locks", &l->file, name);
+    if (!l->lost &&
+        (boot_s() - l->refreshed_s > LOCK_TRUSTED_S ||
+         store_size(r->store, name, &size, NULL) == OCM_E_NOTFOUND)) {
+        l->lost = true;
+        log_warn("repository: our lock was lost meanwhile (did the host sleep? "
+                 "was it removed?): backups that run must start again");
+    }
+    return l->lost;
+}
+
+/* The new file first: there is never a moment without one. It keeps others
+ * out from now on, but does not make good what a gap before it let in. */
 static int refresh(struct repo *r)
 {
     struct id fresh, old = r->lock.file;
     struct error e = {0};
-    int rc = write_lock(r, r->lock.exclusive, &fresh, &e);
+    int rc;
 
+    is_lost(r);
+    rc = write_lock(r, r->lock.exclusive, &fresh, &e);
     if (rc < 0) {
         log_warn("repository: the lock could not be refreshed: %s", e.text);
         return rc;
@@ -271,12 +293,17 @@ int repo_lock(struct repo *r, bool exclusive, struct error *e)
     if (l->count > 0 && (exclusive || l->exclusive)) {
         rc = error_set(e, OCM_E_LOCKED,
                        "the repository is in use by another job here");
+    } else if (l->count > 0 && is_lost(r)) {
+        rc = error_set(e, OCM_E_LOCKED,
+                       "our lock on the repository was lost meanwhile: try "
+                       "again when the jobs that run now have ended");
     } else if (l->count > 0) {
         l->count++;
     } else {
         rc = acquire(r, exclusive, &l->file, e);
         if (rc == 0) {
             l->exclusive = exclusive;
+            l->lost = false;
             l->refreshed_s = boot_s();
             rc = start_refresher(r, e);
             if (rc < 0)
@@ -318,19 +345,13 @@ void repo_unlock(struct repo *r)
 
 int lock_still_held(struct repo *r, struct error *e)
 {
-    char name[REPO_NAME_MAX + 1];
-    uint64_t size;
     int rc = 0;
 
     pthread_mutex_lock(&r->lock_mu);
-    if (r->lock.count > 0) {
-        object_name("locks", &r->lock.file, name);
-        if (boot_s() - r->lock.refreshed_s > LOCK_TRUSTED_S ||
-            store_size(r->store, name, &size, NULL) == OCM_E_NOTFOUND)
-            rc = error_set(e, OCM_E_LOCKED,
-                           "our lock on the repository was lost meanwhile: "
-                           "start the job again");
-    }
+    if (r->lock.count > 0 && is_lost(r))
+        rc = error_set(e, OCM_E_LOCKED,
+                       "our lock on the repository was lost meanwhile: "
+                       "start the job again");
     pthread_mutex_unlock(&r->lock_mu);
     return rc;
 }

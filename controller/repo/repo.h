@@ -43,8 +43,9 @@ const uint8_t *repo_chunk_seed(const struct repo *r); /* 32 bytes */
 /* ---- locks (restic's) ---- */
 /* Take a lock for a job; refreshed by the repository while held, stale ones
  * of dead processes are removed as restic does. OCM_E_LOCKED names the other
- * holder (host, pid, since when). Shared locks are counted: one unlock per
- * lock. restic asks whether a lock's owner lives by sending it SIGHUP: a program
+ * holder (host, pid, since when), or says that ours was lost while jobs hold
+ * it: then they must end first. Shared locks are counted: one unlock per lock.
+ * restic asks whether a lock's owner lives by sending it SIGHUP: a program
  * that takes locks must not die of that. */
 int repo_lock(struct repo *r, bool exclusive, struct error *e);
 void repo_unlock(struct repo *r);

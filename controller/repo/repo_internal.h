@@ -38,6 +38,7 @@ struct repo_lock_state {
     bool exclusive;
     bool stop;           /* refresher: end */
     bool ending;         /* the last holder is on its way out */
+    bool lost;           /* there was a time without it; stays so */
     struct id file;      /* name of the current lock file */
     int64_t refreshed_s; /* CLOCK_BOOTTIME: a suspended host counts */
 };
