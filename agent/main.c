@@ -2,6 +2,7 @@
 /* ocm-agent: options, then one loop with the link to the controller. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -332,6 +333,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     umask(077);
     secret_init();
+    json_set_alloc_funcs(malloc, secret_free);
     name_service_init();
     log_init("ocm-agent", LOG_INFO);
     rc = load_config(&o, &a->conf, &e);

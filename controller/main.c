@@ -3,6 +3,7 @@
  * reverse. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,12 @@ static int open_stores(struct run *r, struct error *e)
     if (rc == 0)
         rc = repository_open(&r->conf, &r->c.repo, e);
     free(path);
+    if (rc < 0)
+        return rc;
+    /* the repository is ours alone: uploads there lost their job in a crash */
+    path = path_of_imports(r->conf.state_dir);
+    rc = tree_remove(path, e);
+    free(path);
     return rc;
 }
 
@@ -204,6 +211,7 @@ int main(int argc, char **argv)
     signal(SIGHUP, SIG_IGN);
     umask(077);
     secret_init();
+    json_set_alloc_funcs(malloc, secret_free);
     log_init("ocm-controller", LOG_INFO);
     if (!config && file_exists(CONTROLLER_CONF_DEFAULT))
         config = CONTROLLER_CONF_DEFAULT;

@@ -128,6 +128,14 @@ static char *child_path(const char *parent, const char *key)
     return buf_str(&b);
 }
 
+/* A value as the plan shows it. */
+static const char *shown(const struct doc_value *v)
+{
+    return v->type == DOC_ARRAY    ? "[...]"
+           : v->type == DOC_OBJECT ? "{...}"
+                                   : v->text;
+}
+
 struct children {
     const char *parent;
     struct text_list keys, paths, texts;
@@ -150,9 +158,7 @@ static int on_child(void *arg, struct doc *d, const struct doc_value *v)
     if (strcmp(direct, v->path) == 0) {
         text_list_add(&c->keys, v->key);
         text_list_add(&c->paths, v->path);
-        text_list_add(&c->texts, v->type == DOC_OBJECT || v->type == DOC_ARRAY
-                                     ? "(removed with all below it)"
-                                     : v->text);
+        text_list_add(&c->texts, shown(v));
     }
     free(direct);
     return 0;
@@ -344,8 +350,7 @@ int edit_subtree(struct work *w, const char *path, json_t *want,
         return want ? insert_missing(w, path, want, rule) : 0;
     container = v.type == DOC_OBJECT || v.type == DOC_ARRAY;
     if (!want)
-        return edit_remove(w, path, container ? "(removed)" : v.text, rule,
-                           is_secret_place(path));
+        return edit_remove(w, path, shown(&v), rule, is_secret_place(path));
     if (v.type == DOC_OBJECT && json_is_object(want))
         return edit_members(w, path, want, rule);
     if (v.type == DOC_ARRAY && json_is_array(want))
@@ -353,7 +358,6 @@ int edit_subtree(struct work *w, const char *path, json_t *want,
     if (!container && !json_is_object(want) && !json_is_array(want))
         return edit_scalar(w, &v, want, rule);
     /* another shape: a member of the parent is taken out and put in anew */
-    int rc = edit_remove(w, path, container ? "(removed)" : v.text, rule,
-                         is_secret_place(path));
+    int rc = edit_remove(w, path, shown(&v), rule, is_secret_place(path));
     return rc ? rc : insert_missing(w, path, want, rule);
 }

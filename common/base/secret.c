@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/secret.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -53,4 +54,11 @@ void secret_free_str(char *s)
     if (s)
         secret_wipe(s, strlen(s));
     free(s);
+}
+
+void secret_free(void *p)
+{
+    if (p)
+        secret_wipe(p, malloc_usable_size(p));
+    free(p);
 }

@@ -17,5 +17,8 @@ void secret_random_text(char *out, size_t count);
 bool secret_equal(const void *a, const void *b, size_t len); /* constant time */
 void secret_wipe(void *p, size_t len);
 void secret_free_str(char *s); /* wipe, then free; NULL is fine */
+/* The same for anything that malloc gave, as long as malloc made it. For
+ * libraries that take an allocator: their trees of values hold secrets. */
+void secret_free(void *p);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ocmctl: look at the terminal, run, flush. */
+#include <jansson.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/base/secret.h"
 #include "controller/bootstrap/askpass.h"
 #include "controller/cli/cli.h"
 
@@ -40,6 +42,7 @@ int main(int argc, char **argv)
 
     if (code >= 0)
         return code;
+    json_set_alloc_funcs(malloc, secret_free); /* plans, tokens */
     setlocale(LC_ALL, "");
     io.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     code = cli_run(argc, argv, &io);

@@ -37,7 +37,9 @@ state_is "$job" running || die "the backup ended too soon to be killed: $(job_st
 kill -KILL "$controller"; wait "$controller" 2>/dev/null || true
 good "kill -9 of the controller"
 durable=$(($(pack_bytes) - whole))
+mkdir -p "$T/controller/imports"; echo x >"$T/controller/imports/import-abcdef" # an upload at that moment
 start_controller
+[[ ! -e $T/controller/imports/import-abcdef ]] || die "an upload without a job is kept"
 wait_for 30 connected one
 state_is "$job" failed || die "job after the restart: $(job_state "$job")"
 ctl job show "$job" >"$T/out"; has 'restart|stopped|interrupted|ended'
