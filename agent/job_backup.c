@@ -33,6 +33,7 @@ struct backup {
     struct openclaw openclaw;
     struct idset known;
     struct buf parcel; /* a DATA frame being filled */
+    bool safety;       /* before a restore: there may be nothing yet */
     int64_t began_ns;
     struct id snapshot; /* set when committed */
     atomic_bool cancelled;
@@ -323,6 +324,15 @@ static int run(struct backup *b, struct error *e)
         goto out;
     if (notes.len)
         stream_send_log(b->stream, "warn", "%s", buf_str(&notes));
+    /* a disk that is not mounted must not look like an empty node */
+    if (b->openclaw.era == ERA_NONE && !b->safety) {
+        rc = error_set(e, OCM_E_NOTFOUND,
+                       "there is no OpenClaw in %s: if it was there before, "
+                       "look whether its disk is mounted; if it is elsewhere, "
+                       "set [openclaw] state_dir in agent.conf",
+                       b->openclaw.state_dir);
+        goto out;
+    }
     rc = openclaw_choose(&b->openclaw, b->req->sections, b->req->n_sections,
                          b->req->no_data, e);
     if (rc < 0)
@@ -345,10 +355,10 @@ out:
 }
 
 static int backup(struct agent *a, struct stream *s,
-                  const Ocm__BackupRequest *req, struct id *snapshot,
-                  struct error *e)
+                  const Ocm__BackupRequest *req, bool safety,
+                  struct id *snapshot, struct error *e)
 {
-    struct backup b = {.agent = a, .stream = s, .req = req};
+    struct backup b = {.agent = a, .stream = s, .req = req, .safety = safety};
     int rc;
 
     b.cache = agent_path(a, "capture.cache");
@@ -376,7 +386,7 @@ int job_backup(struct agent *a, struct stream *s, const Ocm__BackupRequest *req,
 
     if (!agent_claim(a, req->job))
         return error_set(e, OCM_E_BUSY, "another job runs on this node");
-    rc = backup(a, s, req, &snapshot, e);
+    rc = backup(a, s, req, false, &snapshot, e);
     agent_release(a);
     return rc;
 }
@@ -401,7 +411,7 @@ int job_safety(struct agent *a, const char *job, struct id *snapshot,
         rc = stream_expect(s, OCM__ENVELOPE__BODY_BACKUP_REQUEST,
                            BACKUP_KNOWN_MS, &req, e);
     if (rc == 0)
-        rc = backup(a, s, req->backup_request, snapshot, e);
+        rc = backup(a, s, req->backup_request, true, snapshot, e);
     if (rc < 0)
         stream_send_error(s, e);
     stream_end(s, NULL);

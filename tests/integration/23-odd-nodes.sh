@@ -19,6 +19,15 @@ hasnt "$T/a" "$S/openclaw.json"; hasnt "$T/a" "$S/.env"
 new_token=$(sed -n 's/.*"auth": {.*"token": "\([^"]*\)".*/\1/p' "$S/openclaw.json")
 [[ -n $new_token && $new_token != "$(sed -n 's/.*"auth": {.*"token": "\([^"]*\)".*/\1/p' "$A/openclaw.json")" ]] || die "the source's token was cloned"
 
+step "a state that is gone, as when its disk is not mounted, is no empty backup"
+mv "$A" "$A.away"
+expect 10 ctl backup src
+has "no OpenClaw in $A"; has 'mounted'
+mkdir "$A"
+expect 10 ctl backup src
+rmdir "$A"; mv "$A.away" "$A"
+[[ $(newest src) == "$good" ]] || die "there is a newer backup than the last good one"
+
 step "a port that somebody listens on stops the plan"
 node taken "$T/taken/.openclaw" "$T/taken" --empty
 python3 -c "import socket, time
