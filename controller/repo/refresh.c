@@ -15,6 +15,7 @@ struct taker {
     struct blob_index *ix;
     index_lost_cb *on_lost;
     void *arg;
+    bool lost; /* a pack is */
     struct error *e;
 };
 
@@ -24,6 +25,7 @@ static int on_pack(void *arg, const struct id *pack,
     struct taker *t = arg;
 
     if (!pack_exists(t->r, pack)) {
+        t->lost = true;
         if (t->on_lost)
             t->on_lost(t->arg, pack);
         return 0;
@@ -34,7 +36,7 @@ static int on_pack(void *arg, const struct id *pack,
 int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
                   index_lost_cb *on_lost, void *arg, struct error *e)
 {
-    struct taker t = {r, ix, on_lost, arg, e};
+    struct taker t = {r, ix, on_lost, arg, false, e};
     struct buf plain = {0};
     char name[REPO_NAME_MAX + 1];
     int rc = object_load(r, "index", id, REPO_OBJECT_MAX, &plain, e);
@@ -49,7 +51,8 @@ int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
         object_name("index", id, name);
         error_prefix(e, "%s/%s", store_place(r->store), name);
     }
-    if (rc == 0)
+    /* else it is looked at again: what was moved away may come back */
+    if (rc == 0 && !t.lost)
         rc = blob_index_add_file(ix, id, e);
     if (rc == 0)
         rc = blob_index_commit(ix, e);

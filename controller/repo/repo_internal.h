@@ -104,7 +104,8 @@ int object_list(struct repo *r, const char *folder, struct id **ids,
 /* ---- index (refresh.c) ---- */
 /* Take the index file `id` into `ix`. Packs that it names but that are not
  * there go to `on_lost` (may be NULL) instead: another pack may hold the same
- * blobs. */
+ * blobs; and the file counts as not taken in, so that the next repo_refresh
+ * looks for them again. */
 typedef void index_lost_cb(void *arg, const struct id *pack);
 int index_take_in(struct repo *r, struct blob_index *ix, const struct id *id,
                   index_lost_cb *on_lost, void *arg, struct error *e);

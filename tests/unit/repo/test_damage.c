@@ -269,6 +269,33 @@ static void a_broken_pack_names_the_files(void **state)
     buf_free(&good);
 }
 
+/* A disk that was mounted too late, a folder that was moved: once the packs
+ * are back their blobs are known again, without a new cache. */
+static void packs_that_come_back_are_known_again(void **state)
+{
+    struct bench *b = *state;
+    struct repo *r = bench_open(b);
+    struct repo_check_report report = {0};
+    struct snapshot s;
+
+    backup_sample(r, "n1", 1, 1000);
+    OK(repo_snapshot_find(r, NULL, "latest", &s, e));
+    for (int i = 0; i < 2; i++) { /* a second time: nothing is left over */
+        shell_ok(b, "mkdir away && mv repo/data/* away");
+        OK(repo_refresh(r, e));
+        assert_false(repo_has(r, &s.tree, BLOB_TREE));
+        shell_ok(b, "mv away/* repo/data && rmdir away");
+        OK(repo_refresh(r, e));
+        assert_true(repo_has(r, &s.tree, BLOB_TREE));
+    }
+    OK(repo_verify_snapshot(r, &s.tree, NULL, NULL, &report, e));
+    assert_int_equal(report.errors, 0);
+    assert_int_equal(report.blobs, 2);
+    buf_free(&report.text);
+    snapshot_fini(&s);
+    repo_close(r);
+}
+
 struct watcher {
     unsigned calls;
     struct repo_check_progress last;
@@ -326,6 +353,7 @@ int main(void)
         T(a_broken_index_is_named_and_sent_anew),
         T(a_broken_snapshot_hides_no_other),
         T(a_broken_pack_names_the_files),
+        T(packs_that_come_back_are_known_again),
         T(checks_tell_progress_and_stop),
     };
 
