@@ -58,10 +58,15 @@ static int grant(struct serve *v, const struct blob *b, struct error *e)
     struct tree tree;
     int rc = zstream_open(v->z, b, &v->plain, &plain, e);
 
-    if (rc == 0)
-        rc = tree_parse(plain, b->raw_len, &tree, e);
     if (rc < 0)
         return rc;
+    rc = tree_parse(plain, b->raw_len, &tree, e);
+    if (rc < 0) {
+        char hex[ID_HEX_LEN + 1];
+
+        id_hex(&b->id, hex);
+        return error_prefix(e, "a folder of the backup, blob %.12s", hex);
+    }
     for (size_t i = 0; i < tree.count; i++) {
         const struct tree_node *n = &tree.nodes[i];
 

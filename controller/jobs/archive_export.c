@@ -138,8 +138,11 @@ static int write_entry(void *arg, const char *path, const struct tree_node *n)
 
 static int run(struct export *x, const struct id *root)
 {
-    int rc;
+    uint64_t entries;
+    int rc = walk_measure(x->r, root, &entries, x->e);
 
+    if (rc < 0)
+        return error_prefix(x->e, "export");
     if (archive_write_set_format_pax(x->a) != ARCHIVE_OK ||
         archive_write_add_filter_zstd(x->a) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(x->a, 1) != ARCHIVE_OK)

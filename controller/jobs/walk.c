@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
+#include "controller/repo/id_table.h"
 
 struct walk {
     struct repo *r;
@@ -20,8 +21,15 @@ int walk_read_tree(struct repo *r, const struct id *id, struct tree *out,
     struct buf b = {0};
     int rc = repo_read(r, id, BLOB_TREE, &b, e);
 
-    if (rc == 0)
+    if (rc == 0) {
         rc = tree_parse(b.data, b.len, out, e);
+        if (rc < 0) {
+            char hex[ID_HEX_LEN + 1];
+
+            id_hex(id, hex);
+            error_prefix(e, "%.12s", hex);
+        }
+    }
     buf_free(&b);
     return rc;
 }
@@ -37,7 +45,7 @@ static int walk_tree(struct walk *w, const struct id *id, int depth)
                          buf_str(&w->path), WALK_MAX_DEPTH);
     rc = walk_read_tree(w->r, id, &t, w->e);
     if (rc < 0)
-        return rc;
+        return error_prefix(w->e, "folder /%s", buf_str(&w->path));
     for (size_t i = 0; rc == 0 && i < t.count; i++) {
         const struct tree_node *n = &t.nodes[i];
 
@@ -76,4 +84,49 @@ int walk_snapshot(struct repo *r, const struct id *root, const char *path,
     }
     buf_free(&w.path);
     return rc == WALK_STOP ? 0 : rc;
+}
+
+/* ---- counting ---- */
+
+static int measure(struct repo *r, struct id_table *memo, const struct id *id,
+                   int depth, uint64_t *entries, struct error *e)
+{
+    const struct id_entry *seen = id_table_find(memo, id, BLOB_TREE);
+    struct tree t;
+    bool fresh;
+    int rc;
+
+    *entries = seen ? seen->value : 0;
+    if (seen)
+        return 0;
+    if (depth > WALK_MAX_DEPTH)
+        return error_set(e, OCM_E_LIMIT, "deeper than %d folders",
+                         WALK_MAX_DEPTH);
+    rc = walk_read_tree(r, id, &t, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < t.count; i++) {
+        uint64_t below = 0;
+
+        if (t.nodes[i].type == TREE_DIR)
+            rc = measure(r, memo, &t.nodes[i].subtree, depth + 1, &below, e);
+        *entries += below + 1;
+        if (rc == 0 && *entries > WALK_MAX_ENTRIES)
+            rc = error_set(e, OCM_E_LIMIT, "more than %d entries",
+                           WALK_MAX_ENTRIES);
+    }
+    tree_free(&t);
+    if (rc == 0)
+        id_table_add(memo, id, BLOB_TREE, &fresh)->value = *entries;
+    return rc;
+}
+
+int walk_measure(struct repo *r, const struct id *root, uint64_t *entries,
+                 struct error *e)
+{
+    struct id_table memo = {0};
+    int rc = measure(r, &memo, root, 0, entries, e);
+
+    id_table_free(&memo);
+    return rc;
 }
