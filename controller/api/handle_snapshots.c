@@ -15,10 +15,9 @@
 #define META_MAX (4u * 1024 * 1024)
 #define REF_LATEST "latest:"
 
-int find_snapshot(struct request *rq, const char *ref, struct snapshot *out,
-                  struct error *e)
+static int resolve(struct controller *c, const char *ref, struct snapshot *out,
+                   struct error *e)
 {
-    struct controller *c = request_controller(rq);
     struct node n;
     int rc;
 
@@ -28,6 +27,18 @@ int find_snapshot(struct request *rq, const char *ref, struct snapshot *out,
     if (rc < 0)
         return rc;
     return repo_snapshot_find(c->repo, n.id, "latest", out, e);
+}
+
+int find_snapshot(struct request *rq, const char *ref, struct snapshot *out,
+                  struct error *e)
+{
+    struct controller *c = request_controller(rq);
+    int rc = resolve(c, ref, out, e);
+
+    /* another program wrote it since our index was looked over */
+    if (rc == 0 && !repo_has(c->repo, &out->tree, BLOB_TREE))
+        repo_refresh(c->repo, NULL);
+    return rc;
 }
 
 int query_path(struct request *rq, char **out, struct error *e)
