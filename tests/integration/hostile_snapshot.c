@@ -6,8 +6,8 @@
  * written as it stands, whatever the names are, but for
  *   "text"    becomes "size" and "content" (no blob when it is empty)
  *   "nodes"   becomes the "subtree" of an array of nodes
- *   "bomb": N becomes the "subtree" of N folders in each other, each twice in
- *             the one above it
+ *   "bomb": N becomes the "subtree" of N folders in each other, each a thousand
+ *             times in the one above it
  * and owner and times, which are added. */
 #include <jansson.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@
 #include "controller/repo/repo.h"
 
 #define WHEN "2024-01-01T00:00:00Z"
+#define BOMB_WIDTH 1000
 
 static struct repo_writer *writer;
 
@@ -54,11 +55,11 @@ static struct id put_bomb(json_int_t levels)
     if (levels > 0) {
         json_t *below = json_id(put_bomb(levels - 1));
 
-        for (int i = 0; i < 2; i++)
-            json_array_append_new(nodes,
-                                  json_pack("{s:s,s:s,s:i,s:O}", "name",
-                                            i ? "b" : "a", "type", "dir",
-                                            "mode", 0700, "subtree", below));
+        for (int i = 0; i < BOMB_WIDTH; i++)
+            json_array_append_new(nodes, json_pack("{s:o,s:s,s:i,s:O}", "name",
+                                                   json_sprintf("%03d", i),
+                                                   "type", "dir", "mode", 0700,
+                                                   "subtree", below));
         json_decref(below);
     }
     id = put_nodes(nodes);
