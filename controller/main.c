@@ -159,6 +159,8 @@ static int serve(struct run *r, struct error *e)
         &job_import, &job_gateway, &job_upgrade, &job_uninstall,
     };
     struct controller *c = &r->c;
+    struct api_listener local = {.socket = r->conf.socket,
+                                 .group = r->conf.group};
     int rc;
 
     c->nodes = nodes_new();
@@ -166,7 +168,7 @@ static int serve(struct run *r, struct error *e)
     if (!c->listener)
         return e->code;
     c->jobs = jobs_new(&r->loop, c->catalog, kinds, ARRAY_LEN(kinds), c);
-    rc = api_start(c, ca_fingerprint(c->ca), &c->api, e);
+    rc = api_start(c, ca_fingerprint(c->ca), &local, 1, &c->api, e);
     if (rc < 0) {
         jobs_free(c->jobs);
         c->jobs = NULL;

@@ -9,7 +9,9 @@
 #include <uv.h>
 
 #include "controller/api/api.h"
+#include "controller/api/guard.h"
 #include "controller/api/peer.h"
+#include "controller/api/port.h"
 #include "controller/api/request.h"
 #include "controller/jobs/job.h"
 
@@ -45,8 +47,9 @@ struct events {
 struct request {
     struct api_server *api;
     struct MHD_Connection *conn;
-    struct request *next, **link; /* api->requests */
-    char *target;                 /* undecoded */
+    const struct guard_rules *rules; /* of the port it came in by */
+    struct request *next, **link;    /* api->requests */
+    char *target;                    /* undecoded */
     const struct route *route;
     char *params[REQUEST_MAX_PARAMS];
     size_t param_count;
@@ -82,10 +85,8 @@ struct request {
 struct api_server {
     struct controller *c;
     struct id ca;
-    struct MHD_Daemon *mhd;
-    int fd;
-    char *socket;
-    uv_poll_t poll;
+    struct api_port *ports;
+    size_t port_count;
     uv_timer_t timeout; /* the library's own */
     uv_timer_t beat;
     uv_async_t wake; /* a flow or a job moved */
@@ -93,6 +94,7 @@ struct api_server {
     size_t workers; /* handlers and producers at work */
     bool in_run;
     bool stopping;
+    bool stopped; /* the library is gone */
     unsigned open_handles;
     void (*on_stopped)(void *arg);
     void *arg;

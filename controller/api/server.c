@@ -5,16 +5,10 @@
  * worker is still at it, the request is freed at its end. */
 #include "controller/api/api.h"
 
-#include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -24,14 +18,10 @@
 #include "controller/controller_conf.h"
 
 #define API_MEMORY_LIMIT (128 * 1024) /* per connection, in the library */
-#define API_BACKLOG 64
 
 /* Before 1.0 the library's only strict check, for Host, leaves the connection
  * open behind its own refusal: the guard's closes it. */
 #define API_STRICTNESS (MHD_VERSION >= 0x01000000 ? 1 : 0)
-
-static const char *const local_hosts[] = {"localhost", "ocm", NULL};
-static const struct guard_rules local_rules = {local_hosts};
 
 /* ---- the library in the loop ---- */
 
@@ -43,14 +33,20 @@ static void on_timeout(uv_timer_t *h)
 void api_run(struct api_server *a)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    uint64_t soonest = UINT64_MAX;
 
-    if (a->in_run || !a->mhd)
+    if (a->in_run || a->stopped)
         return;
     a->in_run = true;
-    MHD_run(a->mhd);
+    for (size_t i = 0; i < a->port_count; i++)
+        MHD_run(a->ports[i].mhd);
     a->in_run = false;
-    if (MHD_get_timeout(a->mhd, &ms) == MHD_YES)
-        uv_timer_start(&a->timeout, on_timeout, ms, 0);
+    for (size_t i = 0; i < a->port_count; i++) {
+        if (MHD_get_timeout(a->ports[i].mhd, &ms) == MHD_YES && ms < soonest)
+            soonest = ms;
+    }
+    if (soonest < UINT64_MAX)
+        uv_timer_start(&a->timeout, on_timeout, soonest, 0);
     else
         uv_timer_stop(&a->timeout);
 }
@@ -59,7 +55,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 {
     (void)status;
     (void)events;
-    api_run(CONTAINER_OF(h, struct api_server, poll));
+    api_run(CONTAINER_OF(h, struct api_port, poll)->api);
 }
 
 void api_suspend(struct request *rq)
@@ -182,8 +178,10 @@ static bool start_handler(struct request *rq)
 
 static void *on_target(void *cls, const char *uri, struct MHD_Connection *conn)
 {
-    struct request *rq = request_new(cls, uri);
+    const struct api_port *p = cls;
+    struct request *rq = request_new(p->api, uri);
 
+    rq->rules = &p->rules;
     rq->conn = conn;
     return rq;
 }
@@ -260,7 +258,7 @@ static enum MHD_Result begin(struct request *rq, const char *method,
     rq->begun = true;
     MHD_get_connection_values(rq->conn, MHD_HEADER_KIND, add_header, &headers);
     g.header_count = headers.count;
-    status = guard_check(&local_rules, &g, &why);
+    status = guard_check(rq->rules, &g, &why);
     if (status == 0 && (!peer || !peer->allowed)) {
         status = 403;
         why = "you may not use this socket: be root or a member of its group";
@@ -376,7 +374,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn,
                           void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct api_server *a = cls;
+    const struct api_port *p = cls;
     const union MHD_ConnectionInfo *info;
     struct peer *peer;
 
@@ -387,7 +385,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn,
     }
     peer = mem_zalloc(sizeof(*peer));
     info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (!info || !peer_of_socket(info->connect_fd, a->c->conf->group, peer))
+    if (!info || !port_admit(p, info->connect_fd, peer))
         peer->allowed = false;
     if (!peer->allowed)
         log_warn("api refused=%s", peer->owner);
@@ -405,134 +403,92 @@ on_library_log(void *cls, const char *fmt, va_list ap)
     log_debug("http: %s", line);
 }
 
-/* ---- listening ---- */
+/* ---- starting ---- */
 
-/* A socket file that is left over has nobody behind it. */
-static int clear_socket(const struct sockaddr_un *addr, struct error *e)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct stat st;
-    int rc = 0;
-
-    if (fd < 0)
-        return error_errno(e, "socket");
-    if (lstat(addr->sun_path, &st) < 0) {
-        rc = errno == ENOENT ? 0 : error_errno(e, "%s", addr->sun_path);
-    } else if (!S_ISSOCK(st.st_mode)) {
-        rc = error_set(e, OCM_E_EXISTS, "%s exists and is no socket",
-                       addr->sun_path);
-    } else if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0) {
-        rc = error_set(e, OCM_E_LOCKED, "another controller answers on %s",
-                       addr->sun_path);
-    } else if (errno != ECONNREFUSED) {
-        rc = error_errno(e, "%s", addr->sun_path);
-    } else if (unlink(addr->sun_path) < 0) {
-        rc = error_errno(e, "%s", addr->sun_path);
-    }
-    close(fd);
-    return rc;
-}
-
-/* Never open wider than it is meant to be, not even between two calls. */
-static int give_to_group(const char *path, const char *group, struct error *e)
-{
-    struct group *g = group[0] ? getgrnam(group) : NULL;
-
-    if (group[0] && !g)
-        return error_set(e, OCM_E_NOTFOUND, "group '%s' does not exist", group);
-    if (g && chown(path, (uid_t)-1, g->gr_gid) < 0)
-        return error_errno(e, "giving %s to group %s", path, group);
-    if (chmod(path, 0660) < 0)
-        return error_errno(e, "%s", path);
-    return 0;
-}
-
-static int listen_on(const char *path, const char *group, int *out,
-                     struct error *e)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd, rc;
-
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return error_set(e, OCM_E_LIMIT, "%s is too long for a socket", path);
-    strcpy(addr.sun_path, path);
-    rc = clear_socket(&addr, e);
-    if (rc < 0)
-        return rc;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_errno(e, "socket");
-    if (fchmod(fd, 0600) < 0 ||
-        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        listen(fd, API_BACKLOG) < 0) {
-        rc = error_errno(e, "listening on %s", path);
-    } else {
-        rc = give_to_group(path, group, e);
-        if (rc < 0)
-            unlink(path);
-    }
-    if (rc < 0)
-        close(fd);
-    else
-        *out = fd;
-    return rc;
-}
-
-static int start_library(struct api_server *a, struct error *e)
+static int start_library(struct api_port *p, struct error *e)
 {
     const union MHD_DaemonInfo *info;
 
-    a->mhd = MHD_start_daemon(
+    p->mhd = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-        NULL, on_access, a, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, a,
-        MHD_OPTION_LISTEN_SOCKET, a->fd, MHD_OPTION_STRICT_FOR_CLIENT,
+        NULL, on_access, p, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, p,
+        MHD_OPTION_LISTEN_SOCKET, p->fd, MHD_OPTION_STRICT_FOR_CLIENT,
         API_STRICTNESS, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)API_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)API_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)API_MEMORY_LIMIT, MHD_OPTION_URI_LOG_CALLBACK, on_target, a,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, a,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, a,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
-    if (!a->mhd)
+        (size_t)API_MEMORY_LIMIT, MHD_OPTION_URI_LOG_CALLBACK, on_target, p,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, p,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, p,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, p, MHD_OPTION_END);
+    if (!p->mhd)
         return error_set(e, OCM_E_FAILED, "the HTTP library did not start");
-    info = MHD_get_daemon_info(a->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    info = MHD_get_daemon_info(p->mhd, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info || info->epoll_fd < 0)
         return error_set(e, OCM_E_UNSUPPORTED,
                          "the HTTP library was built without epoll");
-    uv_poll_init(a->c->loop, &a->poll, info->epoll_fd);
-    uv_poll_start(&a->poll, UV_READABLE, on_poll);
+    p->epoll_fd = info->epoll_fd;
     return 0;
 }
 
+static void stop_library(struct api_port *p)
+{
+    if (!p->mhd)
+        return;
+    MHD_stop_daemon(p->mhd); /* closes the socket unless it was taken away */
+    p->mhd = NULL;
+    p->fd = -1;
+}
+
+static void free_server(struct api_server *a)
+{
+    for (size_t i = 0; i < a->port_count; i++)
+        port_fini(&a->ports[i]);
+    free(a->ports);
+    free(a);
+}
+
+static int start_port(struct api_server *a, const struct api_listener *l,
+                      struct error *e)
+{
+    struct api_port *p = &a->ports[a->port_count];
+    int rc = port_open(p, l, e);
+
+    if (rc < 0)
+        return rc;
+    a->port_count++;
+    p->api = a;
+    return start_library(p, e);
+}
+
 int api_start(struct controller *c, const struct id *ca,
+              const struct api_listener *listeners, size_t count,
               struct api_server **out, struct error *e)
 {
     struct api_server *a = mem_zalloc(sizeof(*a));
-    int rc;
+    int rc = 0;
 
     a->c = c;
     a->ca = *ca;
-    a->fd = -1;
-    a->socket = mem_strdup(c->conf->socket);
-    rc = listen_on(a->socket, c->conf->group, &a->fd, e);
-    if (rc == 0)
-        rc = start_library(a, e);
+    a->ports = mem_array(count, sizeof(*a->ports));
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = start_port(a, &listeners[i], e);
     if (rc < 0) {
-        if (a->mhd)
-            MHD_stop_daemon(a->mhd);
-        else if (a->fd >= 0)
-            close(a->fd);
-        if (a->fd >= 0)
-            unlink(a->socket);
-        free(a->socket);
-        free(a);
+        for (size_t i = 0; i < a->port_count; i++) {
+            stop_library(&a->ports[i]);
+            port_shut(&a->ports[i]);
+        }
+        free_server(a);
         return rc;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uv_poll_init(c->loop, &a->ports[i].poll, a->ports[i].epoll_fd);
+        uv_poll_start(&a->ports[i].poll, UV_READABLE, on_poll);
+        log_info("api socket=%s", a->ports[i].socket);
     }
     uv_timer_init(c->loop, &a->timeout);
     uv_timer_init(c->loop, &a->beat);
     uv_timer_start(&a->beat, on_beat, EVENTS_BEAT_MS, EVENTS_BEAT_MS);
     uv_async_init(c->loop, &a->wake, on_wake);
-    log_info("api socket=%s", a->socket);
     *out = a;
     return 0;
 }
@@ -547,8 +503,7 @@ static void on_handle_closed(uv_handle_t *h)
         return;
     if (a->on_stopped)
         a->on_stopped(a->arg);
-    free(a->socket);
-    free(a);
+    free_server(a);
 }
 
 static void close_handle(struct api_server *a, uv_handle_t *h)
@@ -562,16 +517,18 @@ static void close_handle(struct api_server *a, uv_handle_t *h)
  * library may be stopped. */
 static void maybe_stopped(struct api_server *a)
 {
-    if (!a->stopping || a->workers > 0 || !a->mhd)
+    if (!a->stopping || a->workers > 0 || a->stopped)
         return;
     for (struct request *rq = a->requests; rq; rq = rq->next)
         api_resume(rq);
     api_run(a);
-    uv_poll_stop(&a->poll);
+    a->stopped = true;
     uv_timer_stop(&a->timeout);
-    MHD_stop_daemon(a->mhd);
-    a->mhd = NULL;
-    close_handle(a, (uv_handle_t *)&a->poll);
+    for (size_t i = 0; i < a->port_count; i++) {
+        uv_poll_stop(&a->ports[i].poll);
+        stop_library(&a->ports[i]);
+        close_handle(a, (uv_handle_t *)&a->ports[i].poll);
+    }
     close_handle(a, (uv_handle_t *)&a->timeout);
     close_handle(a, (uv_handle_t *)&a->beat);
     close_handle(a, (uv_handle_t *)&a->wake);
@@ -579,14 +536,13 @@ static void maybe_stopped(struct api_server *a)
 
 void api_stop(struct api_server *a, void (*on_stopped)(void *arg), void *arg)
 {
-    int fd = MHD_quiesce_daemon(a->mhd);
-
     a->stopping = true;
     a->on_stopped = on_stopped;
     a->arg = arg;
-    if (fd >= 0)
-        close(fd);
-    unlink(a->socket);
+    for (size_t i = 0; i < a->port_count; i++) {
+        MHD_quiesce_daemon(a->ports[i].mhd); /* the socket is ours again */
+        port_shut(&a->ports[i]);
+    }
     /* Up- and downloads end now; events see `stopping` when they read. */
     for (struct request *rq = a->requests; rq; rq = rq->next) {
         if (rq->upload)

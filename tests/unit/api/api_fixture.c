@@ -182,6 +182,11 @@ static void open_parts(struct fixture *f)
 
 struct fixture *fixture_new(void)
 {
+    static const char *const second_hosts[] = {"second", NULL};
+    struct api_listener listeners[] = {
+        {.group = ""},
+        {.group = "", .hosts = second_hosts},
+    };
     struct fixture *f = mem_zalloc(sizeof(*f));
     struct id ca = digest_of("ca", 2);
     struct error e = {0};
@@ -205,7 +210,11 @@ struct fixture *fixture_new(void)
     f->c.started_ns = clock_now_ns();
     f->c.jobs =
         jobs_new(&f->loop, f->c.catalog, kinds, ARRAY_LEN(kinds), &f->c);
-    if (api_start(&f->c, &ca, &f->c.api, &e) < 0)
+    f->second = mem_printf("%s/second.sock", f->dir);
+    listeners[0].socket = f->conf.socket;
+    listeners[1].socket = f->second;
+    if (api_start(&f->c, &ca, listeners, ARRAY_LEN(listeners), &f->c.api, &e) <
+        0)
         fail_msg("%s", e.text);
     uv_async_init(&f->loop, &f->stop, on_stop);
     assert_int_equal(pthread_create(&f->thread, NULL, loop_main, f), 0);
@@ -220,6 +229,8 @@ void fixture_free(struct fixture *f)
     assert_true(f->api_stopped);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     assert_false(file_exists(f->conf.socket));
+    assert_false(file_exists(f->second));
+    free(f->second);
     catalog_close(f->c.catalog);
     tree_remove(f->dir, NULL);
     free(f->conf.state_dir);

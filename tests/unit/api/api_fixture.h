@@ -20,6 +20,7 @@
 
 struct fixture {
     char dir[64];
+    char *second; /* another socket of the API: Host must be "second" */
     struct controller_conf conf;
     struct controller c;
     uv_loop_t loop;
@@ -28,7 +29,8 @@ struct fixture {
     bool jobs_idle, api_stopped;
 };
 
-/* Everything up and listening on f->conf.socket; asserts on failure. */
+/* Everything up and listening on f->conf.socket and f->second; asserts on
+ * failure. */
 struct fixture *fixture_new(void);
 void fixture_free(struct fixture *f);
 

@@ -683,6 +683,11 @@ static void unknown_things_are_told(void **state)
 static void the_socket_is_ours(void **state)
 {
     struct fixture *f = *state;
+    char *other = mem_printf("%s/other.sock", f->dir);
+    struct api_listener listeners[] = {
+        {.socket = other, .group = ""},
+        {.socket = f->conf.socket, .group = ""},
+    };
     struct api_server *second;
     struct id ca = {{0}};
     struct error e = {0};
@@ -692,7 +697,10 @@ static void the_socket_is_ours(void **state)
     assert_int_equal(lstat(f->conf.socket, &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
     assert_int_equal(st.st_mode & 0777, 0660);
-    assert_int_equal(api_start(&f->c, &ca, &second, &e), OCM_E_LOCKED);
+    assert_int_equal(api_start(&f->c, &ca, listeners, 2, &second, &e),
+                     OCM_E_LOCKED);
+    assert_false(file_exists(other)); /* all or none */
+    free(other);
     r = http(f, "GET", V1 "/status", NULL); /* the first one lives */
     assert_int_equal(r.status, 200);
     assert_non_null(strstr(text_at(r.json, "you"), "uid "));
@@ -702,7 +710,8 @@ static void the_socket_is_ours(void **state)
 static void a_left_over_socket_is_replaced(void **state)
 {
     struct fixture *f = *state;
-    char *path = mem_printf("%s/old.sock", f->dir), *was = f->conf.socket;
+    char *path = mem_printf("%s/old.sock", f->dir);
+    struct api_listener listener = {.socket = path, .group = ""};
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct id ca = {{0}};
     struct api_server *a;
@@ -717,20 +726,44 @@ static void a_left_over_socket_is_replaced(void **state)
     assert_true(file_exists(path));
     uv_loop_init(&loop);
     c.loop = &loop;
-    f->conf.socket = path;
-    assert_int_equal(api_start(&c, &ca, &a, &e), 0);
+    assert_int_equal(api_start(&c, &ca, &listener, 1, &a, &e), 0);
     api_stop(a, NULL, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);
     /* what is no socket is left alone */
     assert_int_equal(file_write(path, "x", 1, 0600, NULL), 0);
     uv_loop_init(&loop);
-    assert_int_equal(api_start(&c, &ca, &a, &e), OCM_E_EXISTS);
+    assert_int_equal(api_start(&c, &ca, &listener, 1, &a, &e), OCM_E_EXISTS);
     assert_true(file_exists(path));
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);
-    f->conf.socket = was;
     free(path);
+}
+
+/* Two sockets, one server; each has its own rules. */
+static void each_socket_has_its_hosts(void **state)
+{
+    static const char *const asks[] = {
+        "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n"
+        "Connection: close\r\n\r\n",
+        "GET /api/v1/status HTTP/1.1\r\nHost: second\r\n"
+        "Connection: close\r\n\r\n",
+    };
+    struct fixture *f = *state;
+    char *first = f->conf.socket;
+
+    for (int port = 0; port < 2; port++) {
+        f->conf.socket = port ? f->second : first;
+        for (int host = 0; host < 2; host++) {
+            struct buf out = {0};
+
+            http_raw(f, asks[host], strlen(asks[host]), &out);
+            assert_int_equal(strncmp(buf_str(&out), "HTTP/1.1 200", 12) == 0,
+                             port == host);
+            buf_free(&out);
+        }
+    }
+    f->conf.socket = first;
 }
 
 #define NOBODY 65534
@@ -851,6 +884,7 @@ int main(void)
         T(unknown_things_are_told),
         T(the_socket_is_ours),
         T(a_left_over_socket_is_replaced),
+        T(each_socket_has_its_hosts),
         T(peers_are_known_by_the_kernel),
         T(strangers_are_refused),
     };
