@@ -167,6 +167,11 @@ static int stop(struct deed *d)
                       : "the gateway is controlled by hand: start it when "
                         "this is done");
     buf_free(&why);
+    if (d->start) { /* else it would only show when all is swapped */
+        rc = gateway_check_start(a->gateway, d->e);
+        if (rc < 0)
+            return rc;
+    }
     rc = swap_log_mark(d->s, "stop", "running", d->before == GATEWAY_RUNNING,
                        d->e);
     if (rc == 0)

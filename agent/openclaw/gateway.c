@@ -472,10 +472,8 @@ static int start_unit(struct gateway *g, bool quiet, struct error *e)
     static const char *const restart[] = {"restart", NULL};
     struct unit_state s;
     bool changed = false;
-    int rc = need_unit(g, e);
+    int rc = set_quiet(g, quiet, &changed, e);
 
-    if (rc == 0)
-        rc = set_quiet(g, quiet, &changed, e);
     if (rc < 0)
         return rc;
     systemd_verb(g, reset, COMMAND_MS,
@@ -502,16 +500,8 @@ static int start_by_cli(struct gateway *g, bool quiet, struct error *e)
     struct cli_env env;
     bool changed = false;
     char text[200];
-    int rc = 0;
+    int rc = set_quiet(g, quiet, &changed, e);
 
-    if (!g->install.bin)
-        return error_set(e, OCM_E_NOTFOUND,
-                         "control = cli, but no openclaw command was found");
-    if (g->has_unit)
-        rc = set_quiet(g, quiet, &changed, e);
-    else if (quiet)
-        rc = error_set(e, OCM_E_UNSUPPORTED,
-                       "control = cli without a unit cannot start quietly");
     if (rc < 0)
         return rc;
     cli_argv(g, words, argv);
@@ -527,10 +517,42 @@ static int start_by_cli(struct gateway *g, bool quiet, struct error *e)
     return rc;
 }
 
+/* OpenClaw's command starts a service, and only through its unit can a start
+ * be a quiet one. */
+static int check_cli(const struct gateway *g, struct error *e)
+{
+    if (!g->install.bin)
+        return error_set(e, OCM_E_NOTFOUND,
+                         "control = cli, but no openclaw command was found");
+    return need_unit(g, e);
+}
+
+int gateway_check_start(struct gateway *g, struct error *e)
+{
+    switch (g->control) {
+    case CONTROL_USER_UNIT:
+    case CONTROL_SYSTEM_UNIT:
+        return need_unit(g, e);
+    case CONTROL_CLI:
+        return check_cli(g, e);
+    case CONTROL_EXEC:
+        if (!*g->exec_start)
+            return error_set(e, OCM_E_INVALID,
+                             "control = exec, but exec_start is empty in "
+                             "agent.conf");
+        break;
+    case CONTROL_MANUAL:
+        break;
+    }
+    return 0;
+}
+
 int gateway_start(struct gateway *g, bool quiet, struct error *e)
 {
     int rc = guard_check(g, e);
 
+    if (rc == 0)
+        rc = gateway_check_start(g, e);
     if (rc < 0)
         return rc;
     switch (g->control) {
@@ -540,10 +562,6 @@ int gateway_start(struct gateway *g, bool quiet, struct error *e)
     case CONTROL_CLI:
         return start_by_cli(g, quiet, e);
     case CONTROL_EXEC:
-        if (!*g->exec_start)
-            return error_set(e, OCM_E_INVALID,
-                             "control = exec, but exec_start is empty in "
-                             "agent.conf");
         return cli_command(g, g->exec_start, quiet, true, COMMAND_MS, e);
     case CONTROL_MANUAL:
         break;

@@ -32,6 +32,10 @@ enum gateway_state gateway_status(struct gateway *g, struct buf *text);
  * holds a database of the state directory open. */
 int gateway_stop(struct gateway *g, int64_t bound_ms, struct error *e);
 
+/* Has this node what its way of control needs to start the gateway, quietly
+ * too? Nothing is started. */
+int gateway_check_start(struct gateway *g, struct error *e);
+
 /* `quiet`: without channels and cron (OpenClaw's skip variables), for the
  * first health check. */
 int gateway_start(struct gateway *g, bool quiet, struct error *e);

@@ -136,6 +136,14 @@ static void pollute(void)
     write_below("memory", "main.sqlite-wal", "new wal");
 }
 
+int gateway_check_start(struct gateway *g, struct error *e)
+{
+    (void)g;
+    return fake.cannot_start
+               ? error_set(e, OCM_E_NOTFOUND, "nothing to start it with")
+               : 0;
+}
+
 int gateway_start(struct gateway *g, bool quiet, struct error *e)
 {
     (void)g;

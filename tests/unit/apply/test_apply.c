@@ -439,6 +439,26 @@ static void a_gateway_that_does_not_stop_is_left_alone(void **state)
     apply_result_fini(&r);
 }
 
+static void what_could_not_start_is_not_stopped(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct id before;
+
+    (void)state;
+    world_change(&w);
+    before = world_hash(&w, false);
+    fake.cannot_start = true;
+    assert_int_equal(run(&o, &r, &e), OCM_E_NOTFOUND);
+    assert_string_equal(r.state, "unchanged");
+    assert_true(fake_has("running"));
+    assert_int_equal(fake_count("calls", "stop"), 0);
+    check_same(world_hash(&w, false), before);
+    assert_true(world_is_clean(&w));
+    apply_result_fini(&r);
+}
+
 static atomic_bool cancel;
 static uint64_t cancel_at;
 
@@ -681,6 +701,7 @@ int main(void)
         TEST(rolled_back_is_exactly_before),
         TEST(a_gateway_that_does_not_stop_is_left_alone),
         TEST(cancelled_at_every_read),
+        TEST(what_could_not_start_is_not_stopped),
         TEST(no_start_means_offline_checks),
         TEST(a_fenced_gateway_stays_down),
         TEST(unchanged_files_come_from_the_node),

@@ -298,6 +298,28 @@ static void by_hand_means_by_hand(void **state)
     assert_false(is_running());
 }
 
+/* OpenClaw's command starts its service; without one there is no way back up,
+ * which is known before anything is stopped. */
+static void its_command_needs_its_service(void **state)
+{
+    (void)state;
+    node.conf.control = "cli";
+    make();
+    assert_int_equal(gateway_check_start(gateway, &error), OCM_E_NOTFOUND);
+    assert_non_null(strstr(error.text, "no openclaw command"));
+    write_script("bin/openclaw", "#!/bin/sh\n# of @HOME@\n");
+    node.conf.bin = path_join(node.home, "bin/openclaw");
+    make();
+    assert_int_equal(gateway_check_start(gateway, &error), OCM_E_NOTFOUND);
+    assert_non_null(strstr(error.text, "openclaw gateway install"));
+    assert_int_equal(gateway_start(gateway, false, &error), OCM_E_NOTFOUND);
+    free((char *)node.conf.bin);
+    node.conf.bin = "";
+    node.conf.control = "exec";
+    make();
+    assert_int_equal(gateway_check_start(gateway, &error), OCM_E_INVALID);
+}
+
 static void nothing_here_is_absent(void **state)
 {
     (void)state;
@@ -718,6 +740,7 @@ int main(void)
         TEST(commands_of_agent_conf_are_used),
         TEST(guard_and_fence_forbid_a_start),
         TEST(by_hand_means_by_hand),
+        TEST(its_command_needs_its_service),
         TEST(nothing_here_is_absent),
         TEST(what_comes_back_is_not_stopped),
         TEST(a_foreign_port_is_no_gateway),
