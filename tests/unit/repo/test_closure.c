@@ -194,6 +194,22 @@ static void a_size_must_be_its_contents(void **state)
     end(&f);
 }
 
+/* restic and the agents find names by bisection. */
+static void names_must_be_in_order(void **state)
+{
+    struct fixture f;
+    struct tree_node nodes[2];
+    struct id root;
+
+    begin(state, &f);
+    nodes[0] = file_node("b", NULL, 0, 0);
+    nodes[1] = file_node("a", NULL, 0, 0);
+    root = tree_of(f.w, nodes, 2);
+    assert_int_equal(closure(&f, "n1", &root), OCM_E_INVALID);
+    assert_non_null(strstr(f.err.text, "order of names"));
+    end(&f);
+}
+
 /* 60 trees of two entries each name 2^60 paths: found out in no time. */
 static void a_small_tree_of_many_paths_is_refused(void **state)
 {
@@ -328,15 +344,11 @@ static void the_closure_asks_the_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(sums_count_every_path),
-        T(missing_blobs_are_counted_once),
-        T(foreign_blobs_do_not_count),
-        T(a_size_must_be_its_contents),
-        T(a_small_tree_of_many_paths_is_refused),
-        T(depth_has_a_limit),
-        T(garbage_is_no_tree),
-        T(a_lost_pack_is_sent_again),
-        T(the_closure_asks_the_store),
+        T(sums_count_every_path),      T(missing_blobs_are_counted_once),
+        T(foreign_blobs_do_not_count), T(a_size_must_be_its_contents),
+        T(names_must_be_in_order),     T(a_small_tree_of_many_paths_is_refused),
+        T(depth_has_a_limit),          T(garbage_is_no_tree),
+        T(a_lost_pack_is_sent_again),  T(the_closure_asks_the_store),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
