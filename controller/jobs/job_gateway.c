@@ -8,20 +8,20 @@
 
 #define GATEWAY_MS (10 * 60 * 1000) /* a hanging channel takes minutes */
 
-int kinds_gateway(struct job *j, const struct node *node, const char *verb,
-                  json_t *result, struct error *e)
+static void cancel_stream(void *arg)
 {
-    struct controller *c = job_context(j);
+    stream_cancel(arg);
+}
+
+/* The verb, and its answer on `s`. */
+static int ask(struct job *j, struct stream *s, const struct node *node,
+               const char *verb, json_t *result, struct error *e)
+{
     Ocm__Envelope m = OCM__ENVELOPE__INIT, *reply = NULL;
     Ocm__GatewayRequest req = OCM__GATEWAY_REQUEST__INIT;
-    struct stream *s = nodes_open_stream(c->nodes, node->id, e);
     const Ocm__GatewayReply *r;
     int rc;
 
-    if (!s) {
-        error_prefix(e, "%s", node->name);
-        return e->code;
-    }
     req.verb = (char *)verb;
     m.body_case = OCM__ENVELOPE__BODY_GATEWAY_REQUEST;
     m.gateway_request = &req;
@@ -40,9 +40,32 @@ int kinds_gateway(struct job *j, const struct node *node, const char *verb,
         }
     }
     stream_message_free(reply);
+    return rc;
+}
+
+static int converse(struct job *j, const struct node *node, const char *verb,
+                    bool cancels, json_t *result, struct error *e)
+{
+    struct controller *c = job_context(j);
+    struct stream *s = nodes_open_stream(c->nodes, node->id, e);
+    int rc;
+
+    if (!s)
+        return error_prefix(e, "%s", node->name);
+    if (cancels)
+        job_on_cancel(j, cancel_stream, s);
+    rc = ask(j, s, node, verb, result, e);
+    if (cancels)
+        job_on_cancel(j, NULL, NULL);
     stream_end(s, NULL);
     stream_close(s);
     return rc;
+}
+
+int kinds_gateway(struct job *j, const struct node *node, const char *verb,
+                  json_t *result, struct error *e)
+{
+    return converse(j, node, verb, false, result, e);
 }
 
 static int run(struct job *j, const json_t *params, json_t *result,
@@ -61,7 +84,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
     if (rc == 0 && verb && strcmp(verb, "status") != 0)
         rc = node_check_single(&node, e);
     if (rc == 0)
-        rc = kinds_gateway(j, &node, verb ? verb : "status", result, e);
+        rc = converse(j, &node, verb ? verb : "status", true, result, e);
     return rc;
 }
 

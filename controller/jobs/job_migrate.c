@@ -79,17 +79,19 @@ struct fences {
     bool target_free; /* it was fenced by an earlier move away from it */
 };
 
-static bool gateway_is(struct job *j, const struct node *node,
-                       const char *state, bool *fenced, struct error *e)
+/* How a gateway is before anything is done to it: when that cannot be known,
+ * it could not be put back either. */
+static int look_at(struct job *j, const struct node *node, bool *runs,
+                   bool *fenced, struct error *e)
 {
     json_t *r = json_object();
-    bool is =
-        kinds_gateway(j, node, "status", r, e) == 0 &&
-        strcmp(json_string_value(json_object_get(r, "state")), state) == 0;
+    int rc = kinds_gateway(j, node, "status", r, e);
+    const char *state = json_string_value(json_object_get(r, "state"));
 
+    *runs = rc == 0 && state && strcmp(state, "running") == 0;
     *fenced = json_is_true(json_object_get(r, "fenced"));
     json_decref(r);
-    return is;
+    return rc;
 }
 
 static int fence_source(struct job *j, struct plan_request *p,
@@ -115,7 +117,9 @@ static int fence_source(struct job *j, struct plan_request *p,
                          p->source.name);
     }
     job_step(j, "fence the source");
-    f->source_ran = gateway_is(j, &p->source, "running", &fenced, e);
+    rc = look_at(j, &p->source, &f->source_ran, &fenced, e);
+    if (rc < 0)
+        return rc;
     p->source_fenced = true; /* a fence may stand although the stop failed */
     rc = kinds_gateway(j, &p->source, "fence", NULL, e);
     return rc < 0 ? rc : plan_last(j, p, agreed, e);
@@ -125,11 +129,11 @@ static int fence_source(struct job *j, struct plan_request *p,
 static int free_target(struct job *j, struct plan_request *p, struct fences *f,
                        struct error *e)
 {
-    bool fenced;
+    bool runs, fenced;
+    int rc = look_at(j, &p->target, &runs, &fenced, e);
 
-    gateway_is(j, &p->target, "stopped", &fenced, NULL);
-    if (!fenced)
-        return 0;
+    if (rc < 0 || !fenced)
+        return rc;
     job_step(j, "free the target");
     f->target_free = true;
     return kinds_gateway(j, &p->target, "unfence", NULL, e);
@@ -186,7 +190,6 @@ static int run(struct job *j, const json_t *params, json_t *result,
     struct fences fences = {0};
     struct plan_request p;
     json_t *kept = NULL;
-    bool asked = false; /* the target was told to apply */
     int rc = load(c, id ? id : "", &kept, &p, e);
 
     if (rc < 0)
@@ -202,10 +205,9 @@ static int run(struct job *j, const json_t *params, json_t *result,
                           &fences, e);
     if (rc == 0 && p.intention == OCM__INTENTION__MOVE)
         rc = free_target(j, &p, &fences, e);
-    asked = rc == 0;
-    if (asked)
+    if (rc == 0)
         rc = plan_request_apply(j, &p, params, result, e);
-    if (asked &&
+    if (p.told &&
         (rc == OCM_E_CLOSED || rc == OCM_E_OFFLINE || rc == OCM_E_TIMEOUT))
         /* the target may have come up: two live gateways would be worse */
         job_log(j, "error",

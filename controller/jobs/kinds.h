@@ -33,7 +33,8 @@ int kinds_backup(struct job *j, const struct node *node,
                  struct error *e);
 
 /* A verb to the gateway of `node`; what it answers goes to `result` unless
- * that is NULL. */
+ * that is NULL. A job that is cancelled meanwhile waits for the answer: what
+ * was begun must be known, to be undone. */
 int kinds_gateway(struct job *j, const struct node *node, const char *verb,
                   json_t *result, struct error *e);
 

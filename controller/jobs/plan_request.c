@@ -263,6 +263,7 @@ static int ask(struct job *j, struct plan_request *p, const Ocm__Envelope *m,
         rc = repo_refresh(c->repo, e);
         if (rc == 0)
             rc = stream_send(s, m, e);
+        p->told = rc == 0 && want == OCM__ENVELOPE__BODY_APPLY_RESULT;
         if (rc == 0)
             rc = converse(j, s, &p->root, want, idle_ms, answer, e);
         repo_unlock(c->repo);
@@ -394,6 +395,9 @@ static int outcome(const Ocm__ApplyResult *r, const struct plan_request *p,
     json_decref(out);
     if (strcmp(r->state, "rolled-back") == 0)
         return error_set(e, OCM_E_UNHEALTHY, "%s was put back as it was: %s",
+                         p->target.name, r->reason);
+    if (strcmp(r->state, "applied") != 0)
+        return error_set(e, OCM_E_FAILED, "%s was not changed: %s",
                          p->target.name, r->reason);
     return 0;
 }

@@ -21,6 +21,7 @@ struct plan_request {
     struct id digest; /* of the plan, when it is made */
     uint8_t seed[PLAN_SEED_LEN];
     bool source_fenced;
+    bool told;       /* the target has been told to apply it */
     json_t *options; /* sections, no_data, rules, channels_on, skip_edits */
 };
 
@@ -40,7 +41,8 @@ int plan_request_ask(struct job *j, struct plan_request *p, json_t *result,
                      struct error *e);
 
 /* Ask the target to do it. `result` gets the outcome; OCM_E_UNHEALTHY when
- * it rolled back. */
+ * it rolled back, OCM_E_FAILED when it says that nothing was changed. A failure
+ * with p->told false: it never heard of it. */
 int plan_request_apply(struct job *j, struct plan_request *p,
                        const json_t *options, json_t *result, struct error *e);
 

@@ -59,3 +59,13 @@ stop_pid "${agent[dst]}"
 expect 13 ctl migrate dst third --move --yes --snapshot "$(newest dst)"
 has 'source-gone|not connected'
 hasnt 'not known'
+
+step "source and target both away: it fails, nothing was asked, and the controller lives"
+ctl --json migrate dst third --move --plan --snapshot "$(newest dst)" >"$T/plan.json" 2>&1 </dev/null || true
+plan=$(jq -r .job.result.plan "$T/plan.json")
+stop_pid "${agent[third]}"
+wait_for 10 eval '! connected third'
+expect 13 ctl migrate dst third --apply "$plan" --source-gone --yes
+has 'third: the node is not connected'
+hasnt 'not known'
+ctl status >/dev/null || die "the controller has ended"
