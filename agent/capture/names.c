@@ -28,7 +28,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* strcmp order is byte order, as names hold no NUL. */
-static struct name *find(struct names *all, const char *s, size_t len)
+struct name *names_find(struct names *all, const char *s, size_t len)
 {
     size_t low = 0, high = all->count;
 
@@ -67,7 +67,7 @@ struct name *names_owner(struct names *all, const struct name *n)
     uint8_t flag;
     size_t len;
 
-    return strip(n, &len, &flag) ? find(all, n->s, len) : NULL;
+    return strip(n, &len, &flag) ? names_find(all, n->s, len) : NULL;
 }
 
 static void mark_companions(struct names *all)
@@ -79,7 +79,7 @@ static void mark_companions(struct names *all)
 
         if (!strip(&all->items[i], &len, &flag))
             continue;
-        owner = find(all, all->items[i].s, len);
+        owner = names_find(all, all->items[i].s, len);
         if (!owner)
             continue;
         owner->flags |= flag;

@@ -17,6 +17,7 @@ enum name_flags {
     /* as the listing had it, which may be old by now; none: ask lstat */
     NAME_FILE = 16,  /* a regular file */
     NAME_OTHER = 32, /* a link, FIFO, socket, device */
+    NAME_GONE = 64,  /* set by the walk: nothing had it when its turn came */
 };
 
 struct name {
@@ -36,6 +37,8 @@ struct names {
 int names_read(int fd, struct buf *room, struct names *out);
 void names_free(struct names *n);
 
+/* The item of that name, or NULL. */
+struct name *names_find(struct names *all, const char *s, size_t len);
 /* The database whose companion `n` would be, if it is in the list. */
 struct name *names_owner(struct names *all, const struct name *n);
 

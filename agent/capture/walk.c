@@ -5,7 +5,8 @@
  * there, visit each. When all of them are as in the last backup and none is
  * missing, the folder's tree id is the old one and no JSON is made; otherwise
  * the nodes are encoded and the tree is sent. What cannot be looked at costs
- * itself only. One list of names and entries is held per level. */
+ * itself only. Names that are gone when their turn comes make the folder be
+ * listed once more. One list of names and entries is held per level. */
 #include "agent/capture/walk.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 
 #define TREE_ROOM (1u << 20) /* no node is larger than that */
 #define AHEAD_AFTER 8        /* files in a row that had to be read */
+#define LATE_LOOKS 2         /* more, at a folder whose names change */
 
 /* One folder being walked. */
 struct folder {
@@ -30,11 +32,13 @@ struct folder {
     int fd;                 /* -1: not a real folder */
     unsigned depth;
     struct names names;
+    struct names late[LATE_LOOKS]; /* of further looks, see look_again */
     struct entry *entries;
     size_t count, cap;
     size_t ahead; /* names before this one are read ahead, or need not be */
     bool changed; /* something differs from the last backup */
     bool cut;     /* not all entries fit the tree */
+    bool gone;    /* a name had nothing any more when its turn came */
 };
 
 static int walk_folder(struct capture *c, const struct place *pl, int fd,
@@ -277,9 +281,12 @@ static int visit_root(struct capture *c, const struct layout *l, unsigned depth,
         l->kid_count == 0) {
         struct capture_root root = *l->root;
 
-        en->live = realpath(root.path, NULL); /* NULL: a link to nothing */
-        if (!en->live)
-            en->live = mem_strdup(root.path);
+        en->live = realpath(root.path, NULL);
+        if (!en->live) {
+            capture_problem(c, "%s is a link that leads to nothing: %m",
+                            root.path);
+            return STEP_NOTHING;
+        }
         root.path = en->live;
         return visit_root_file(c, &root, en, e);
     }
@@ -318,13 +325,13 @@ static int visit_layout(struct capture *c, struct folder *f,
 /* --- a folder */
 
 /* The companions of a database are in its copy already. */
-static bool is_stored_with_owner(struct folder *f, const struct name *n)
+static bool is_stored_with_owner(struct names *all, const struct name *n)
 {
     const struct name *owner;
 
     if (!(n->flags & NAME_COMPANION))
         return false;
-    owner = names_owner(&f->names, n);
+    owner = names_owner(all, n);
     return owner && (owner->flags & NAME_DATABASE);
 }
 
@@ -332,7 +339,7 @@ static int visit_name(struct capture *c, struct folder *f, struct name *n,
                       const struct layout *over, struct entry *en,
                       struct error *e)
 {
-    if (is_stored_with_owner(f, n))
+    if (is_stored_with_owner(&f->names, n))
         return STEP_NOTHING;
     return visit(c, f, n->s, &n->flags, over, en, e);
 }
@@ -357,6 +364,16 @@ static int visit_both(struct capture *c, struct folder *f, struct name *n,
     entry_free(en);
     *en = (struct entry){.name = n->s, .name_len = n->len};
     return visit_layout(c, f, l, en, e);
+}
+
+static void note_gone(struct folder *f, struct name *n)
+{
+    struct stat st;
+
+    if (fstatat(f->fd, n->s, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+        return;
+    n->flags |= NAME_GONE;
+    f->gone = true;
 }
 
 static int visit_all(struct capture *c, struct folder *f,
@@ -390,9 +407,98 @@ static int visit_all(struct capture *c, struct folder *f,
         entry_free(&en);
         if (rc < 0)
             return rc;
+        if (order <= 0)
+            note_gone(f, n);
     }
     return 0;
 }
+
+/* --- a second look */
+
+/* Visited already, or not of this folder's own? */
+static bool is_known(struct folder *f, size_t looks, const struct name *n,
+                     const struct layout *over)
+{
+    const struct name *had = names_find(&f->names, n->s, n->len);
+
+    for (size_t i = 0; i < looks; i++) {
+        const struct name *later = names_find(&f->late[i], n->s, n->len);
+
+        had = later ? later : had;
+    }
+    for (size_t i = 0; over && i < over->kid_count; i++) {
+        if (strcmp(over->kids[i]->name, n->s) == 0)
+            return true;
+    }
+    return had && !(had->flags & NAME_GONE);
+}
+
+static int visit_late(struct capture *c, struct folder *f, struct name *n,
+                      struct error *e)
+{
+    struct entry en = {.name = n->s, .name_len = n->len};
+    size_t before = capture_push(c, n->s, n->len);
+    int rc = visit(c, f, n->s, &n->flags, NULL, &en, e);
+
+    capture_pop(c, before);
+    if (rc == STEP_STORED) {
+        add_entry(f, &en);
+        return 0;
+    }
+    entry_free(&en);
+    note_gone(f, n);
+    return rc < 0 ? rc : 0;
+}
+
+/* The database may have been met at an earlier look. */
+static bool is_late_companion(struct folder *f, size_t look,
+                              const struct name *n)
+{
+    for (size_t i = 0; i <= look; i++) {
+        if (is_stored_with_owner(&f->late[i], n))
+            return true;
+    }
+    return is_stored_with_owner(&f->names, n);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->name,
+                  ((const struct entry *)b)->name);
+}
+
+/* A name that was gone when its turn came may only have been given another
+ * one, or be about to come back (some write a file anew like that): what
+ * stands there now and was not met is visited. Not into the cache, which is in
+ * order: these are read again next time. */
+static int look_again(struct capture *c, struct folder *f,
+                      const struct layout *over, struct error *e)
+{
+    struct cache_writer *fresh = c->fresh;
+    size_t before = f->count;
+    int rc = 0;
+
+    c->fresh = NULL;
+    for (size_t look = 0; rc == 0 && f->gone && look < LATE_LOOKS; look++) {
+        struct names *late = &f->late[look];
+
+        f->gone = false;
+        if (lseek(f->fd, 0, SEEK_SET) < 0 || names_read(f->fd, &c->list, late))
+            break;
+        for (size_t i = 0; rc == 0 && i < late->count; i++) {
+            struct name *n = &late->items[i];
+
+            if (!is_known(f, look, n, over) && !is_late_companion(f, look, n))
+                rc = visit_late(c, f, n, e);
+        }
+    }
+    c->fresh = fresh;
+    if (f->count > before)
+        qsort(f->entries, f->count, sizeof(*f->entries), by_name);
+    return rc;
+}
+
+/* --- its tree */
 
 static int encode(struct capture *c, struct folder *f, struct id *tree,
                   struct error *e)
@@ -448,6 +554,7 @@ static int walk_folder(struct capture *c, const struct place *pl, int fd,
 {
     struct folder f = {.pl = pl, .fd = fd, .depth = depth};
     int rc = fd < 0 ? 0 : names_read(fd, &c->list, &f.names);
+    struct stat st;
 
     if (rc == -EOVERFLOW) {
         capture_problem(c,
@@ -461,6 +568,11 @@ static int walk_folder(struct capture *c, const struct place *pl, int fd,
     }
     rc = visit_all(c, &f, over, e);
     ahead_drop(c->ahead); /* what was added points into names and fd */
+    if (rc == 0 && f.gone) {
+        rc = look_again(c, &f, over, e);
+        if (fstat(fd, &st) == 0)
+            self->attr = attr_of(&st); /* as it is with those names */
+    }
     if (rc == 0 && f.count == 0 && prune)
         rc = STEP_NOTHING;
     else if (rc == 0)
@@ -469,6 +581,8 @@ static int walk_folder(struct capture *c, const struct place *pl, int fd,
         entry_free(&f.entries[i]);
     free(f.entries);
     names_free(&f.names);
+    for (size_t i = 0; i < LATE_LOOKS; i++)
+        names_free(&f.late[i]);
     return rc;
 }
 

@@ -264,6 +264,72 @@ static void vanished_is_no_problem(void **state)
     free(c);
 }
 
+static enum capture_choice rename_some(void *arg, const char *rel, bool is_dir)
+{
+    struct world *w = arg;
+    char *from = world_path(w, rel);
+    char *to = world_path(w, strcmp(rel, "b") == 0 ? "a0" : "a1");
+
+    (void)is_dir;
+    if (strcmp(rel, "b") == 0 || strcmp(rel, "c") == 0)
+        assert_int_equal(rename(from, to), 0);
+    if (strcmp(rel, "d") == 0 && !w->hook) { /* gone first, then back */
+        w->hook = w;
+        assert_int_equal(unlink(from), 0);
+    }
+    if (strcmp(rel, "e") == 0)
+        world_write(w, "d", "new d");
+    free(from);
+    free(to);
+    return CAPTURE_TAKE;
+}
+
+/* What was there all the time, under one name or the other, is stored. */
+static void renamed_is_not_lost(void **state)
+{
+    struct world *w = *state;
+
+    world_write(w, "a", "a");
+    world_write(w, "b", "b");
+    world_mkdir(w, "c");
+    world_write(w, "c/in", "in");
+    world_write(w, "d", "d");
+    world_write(w, "e", "e");
+    w->roots[0].choose = rename_some;
+    w->roots[0].arg = w;
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 0);
+    world_assert_text(w, "data/home/a0", "b");
+    world_assert_text(w, "data/home/a1/in", "in");
+    world_assert_text(w, "data/home/d", "new d");
+    assert_int_equal(w->r.sections[0].files, 5);
+    world_assert_same(w, "data/home", w->src);
+    world_assert_sums(w);
+    w->roots[0].choose = NULL;
+    for (int i = 0; i < 2; i++) {
+        world_backup(w);
+        world_assert_same(w, "data/home", w->src);
+        world_assert_sums(w);
+    }
+    assert_true(w->r.bytes_read == w->r.bytes - 10); /* only our own files */
+}
+
+/* A workspace on a disk that is not there, say. */
+static void link_to_nothing_is_a_problem(void **state)
+{
+    struct world *w = *state;
+    char *link = world_path(w, "link");
+    struct tree_node n;
+
+    assert_int_equal(symlink("/nonexistent/disk", link), 0);
+    w->roots[0].path = link;
+    world_backup(w);
+    assert_true(world_has_problem(w, "data/home", "leads to nothing"));
+    assert_true(w->r.partial);
+    assert_false(world_node(w, "data/home", &n));
+    free(link);
+}
+
 static enum capture_choice swap_b(void *arg, const char *rel, bool is_dir)
 {
     (void)is_dir;
@@ -541,6 +607,8 @@ int main(void)
         T(replaced_is_read_anew),
         T(always_changing_is_torn),
         T(vanished_is_no_problem),
+        T(renamed_is_not_lost),
+        T(link_to_nothing_is_a_problem),
         T(swapped_is_not_followed),
         T(read_ahead_is_not_believed),
         T(unreadable_costs_itself_only),
