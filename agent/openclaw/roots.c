@@ -4,6 +4,7 @@
 #include "agent/openclaw/roots.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <pwd.h>
@@ -294,20 +295,43 @@ static void add_secret_files(struct layout *l, const struct openclaw *o,
     }
 }
 
+/* Is there anything at `path`, or can it not be told? Then it is for the
+ * capture to say what is wrong with it. */
+static bool may_be_there(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+static void add_place(struct layout *l, const char *section, char *at,
+                      const char *path, const char *whose, struct buf *notes)
+{
+    if (path_is_root(l, path)) {
+        free(at);
+    } else if (may_be_there(path)) {
+        add_root(l, section, at, mem_strdup(path), false);
+    } else {
+        buf_printf(notes,
+                   "%s of agent %s does not exist: nothing of it is "
+                   "backed up\n",
+                   path, whose);
+        free(at);
+    }
+}
+
 static void add_agents(struct layout *l, const struct openclaw *o,
-                       const struct agents *a)
+                       const struct agents *a, struct buf *notes)
 {
     for (size_t i = 0; i < a->count; i++) {
         const struct agent_place *p = &a->items[i];
 
-        if (dir_exists(p->workspace) && !path_is_root(l, p->workspace) &&
-            strcmp(p->workspace, o->state_dir) != 0)
-            add_root(l, "workspace", mem_printf("data/workspace/%s", p->id),
-                     mem_strdup(p->workspace), false);
-        if (!path_is_below(p->dir, o->state_dir) && dir_exists(p->dir) &&
-            !path_is_root(l, p->dir))
-            add_root(l, "sessions", mem_printf("data/sessions/dirs/%s", p->id),
-                     mem_strdup(p->dir), false);
+        if (strcmp(p->workspace, o->state_dir) != 0)
+            add_place(l, "workspace", mem_printf("data/workspace/%s", p->id),
+                      p->workspace, p->id, notes);
+        if (!path_is_below(p->dir, o->state_dir))
+            add_place(l, "sessions", mem_printf("data/sessions/dirs/%s", p->id),
+                      p->dir, p->id, notes);
     }
 }
 
@@ -351,7 +375,7 @@ static int add_extra(struct layout *l, const struct openclaw *o,
             rc = error_set(e, OCM_E_INVALID,
                            "[extra] path = %s: is backed up already",
                            extra->items[i]);
-        else if (!file_exists(path))
+        else if (!may_be_there(path))
             buf_printf(notes, "[extra] %s: %s does not exist\n", name, path);
         else
             add_root(l, "extra", mem_printf("data/extra/%s", name),
@@ -429,7 +453,7 @@ static int collect(struct layout *l, const struct openclaw *o,
 
     add_config_files(l, o, in->config);
     add_secret_files(l, o, in->config, notes);
-    add_agents(l, o, in->agents);
+    add_agents(l, o, in->agents, notes);
     if (in->unit) {
         add_single(l, "service",
                    mem_printf("config/service/%s", in->unit->name),

@@ -539,6 +539,30 @@ static void bad_extra_lines_are_refused(void **state)
     assert_non_null(strstr(buf_str(&node.notes), "does not exist"));
 }
 
+/* Folders that the config names and that are not there, or cannot be reached:
+ * said, or left to the capture to name. */
+static void missing_workspaces_are_said(void **state)
+{
+    char *loop = path_join(node.home, "loop");
+    size_t roots = 0;
+
+    (void)state;
+    assert_int_equal(symlink("loop", loop), 0);
+    node_write(&node, ".openclaw/openclaw.json",
+               "{agents: {list: [{id: 'main', workspace: '~/disk/main'},"
+               " {id: 'ops', workspace: '~/loop/ops'}]}}");
+    detect();
+    assert_non_null(
+        strstr(buf_str(&node.notes), "disk/main of agent main does not exist"));
+    assert_null(strstr(buf_str(&node.notes), "of agent ops"));
+    for (size_t i = 0; i < node.o.section_count; i++) {
+        if (strcmp(node.o.sections[i].name, "workspace") == 0)
+            roots = node.o.sections[i].root_count;
+    }
+    assert_int_equal(roots, 1);
+    free(loop);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -558,6 +582,7 @@ int main(void)
         TEST(looking_leaves_no_trace),
         TEST(choosing_sections),
         TEST(bad_extra_lines_are_refused),
+        TEST(missing_workspaces_are_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
