@@ -40,6 +40,8 @@ static const struct conf_key keys[] = {
       "members of this group may use it, beside root"),
     K("nodes", "certificate_days", CONF_INT, cert_days, "90", 1, 3650,
       "validity of node certificates; renewed at two thirds"),
+    K("nodes", "keepalive", CONF_TIME, keepalive_ms, "30s", 1000, 3600 * 1000,
+      "after so much silence each end asks whether the other is there"),
     K("nodes", "silence", CONF_TIME, silence_ms, "10m", 1000, 24 * 3600 * 1000,
       "how long a node may say nothing in a backup or plan"),
 };

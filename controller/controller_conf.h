@@ -22,8 +22,9 @@ struct controller_conf {
     int64_t free_floor;
     char *socket; /* API for the local operator */
     char *group;  /* whose members may use it; "": root and ourselves only */
-    int64_t cert_days;  /* validity of node certificates */
-    int64_t silence_ms; /* in a backup or plan: the job fails */
+    int64_t keepalive_ms; /* silence before PING, at both ends */
+    int64_t cert_days;    /* validity of node certificates */
+    int64_t silence_ms;   /* in a backup or plan: the job fails */
 };
 
 int controller_conf_load(const char *path, struct controller_conf *out,

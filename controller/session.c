@@ -213,11 +213,12 @@ static void hello(struct session *s, const Ocm__Hello *h)
     w.node_id = s->node.id;
     w.node_name = s->node.name;
     w.controller_version = (char *)OCM_VERSION;
-    w.keepalive_ms = CHANNEL_KEEPALIVE_MS;
+    w.keepalive_ms = (uint32_t)s->c->conf->keepalive_ms;
     w.renew_after_s = renew_after(s);
     m.body_case = OCM__ENVELOPE__BODY_WELCOME;
     m.welcome = &w;
     channel_send_control(s->ch, &m);
+    channel_set_keepalive(s->ch, s->c->conf->keepalive_ms);
     channel_allow_streams(s->ch);
     nodes_add(s->c->nodes, s->node.id, s->ch, &link);
     log_info("node=%s connected agent=%s", s->node.name, h->agent_version);
