@@ -25,7 +25,6 @@
 #define LINK_BACKOFF_BASE_MS 500
 #define LINK_WELCOME_MS 20000 /* from dialing to Welcome */
 #define LINK_STEADY_MS 10000  /* connected so long: the backoff starts over */
-#define LINK_SETTLE_MS 10000  /* connected so long: an upgrade is done */
 
 enum link_state {
     LINK_WAITING,
@@ -245,7 +244,9 @@ static void welcome(struct link *l, const Ocm__Welcome *w)
              w->node_name);
     tell_undone(l);
     if (l->trial)
-        uv_timer_start(&l->settle, on_settle, LINK_SETTLE_MS, 0);
+        uv_timer_start(
+            &l->settle, on_settle,
+            (uint64_t)upgrade_steady_ms(l->agent->conf.upgrade_wait_ms), 0);
 }
 
 static void on_control(struct channel *ch, const Ocm__Envelope *m, void *arg)

@@ -186,7 +186,7 @@ static bool installed_wins(const struct upgrade_state *s)
 
 void upgrade_launch(const struct upgrade_place *p, char *const *argv)
 {
-    char *self = upgrade_own_name(p->state_dir);
+    char *self = upgrade_own_name(p->state_dir), *incoming;
     struct upgrade_state s;
     struct error e = {0};
     int rc = upgrade_state_load(p->state_dir, &s, &e);
@@ -205,6 +205,10 @@ void upgrade_launch(const struct upgrade_place *p, char *const *argv)
         if (rc < 0)
             log_error("%s", e.text);
     }
+    /* half a binary of an agent that was killed */
+    incoming = upgrade_path(p->state_dir, UPGRADE_INCOMING);
+    unlink(incoming);
+    free(incoming);
     upgrade_state_fini(&s);
     free(self);
 }

@@ -25,7 +25,6 @@
 #include "common/base/process.h"
 #include "common/base/text.h"
 
-#define INCOMING "incoming"
 #define TRY_MS 20000
 #define TRY_BUSY 20 /* times, a tenth of a second each */
 
@@ -155,7 +154,7 @@ int upgrade_stage_open(const char *state_dir, const struct upgrade_offer *o,
     s->m = m;
     s->fd = -1;
     s->state_dir = mem_strdup(state_dir);
-    s->path = upgrade_path(state_dir, INCOMING);
+    s->path = upgrade_path(state_dir, UPGRADE_INCOMING);
     digest_init(&s->digest);
     dir = upgrade_path(state_dir, "");
     rc = dir_make(dir, 0700, e);

@@ -38,6 +38,10 @@ void upgrade_run_self(const struct upgrade_place *p);
  * executed in the place of this process. */
 void upgrade_watch(const struct upgrade_place *p, pid_t pid);
 
+/* So long an agent on trial stays connected before it settles, unless it has
+ * served a conversation before: the watcher waits for it so much longer. */
+int64_t upgrade_steady_ms(int64_t wait_ms);
+
 /* ---- what the running agent says of itself ---- */
 
 bool upgrade_on_trial(const char *state_dir);

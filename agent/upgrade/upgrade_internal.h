@@ -6,6 +6,9 @@
 #include "agent/upgrade/state.h"
 #include "agent/upgrade/upgrade.h"
 
+/* a binary that is coming, in bin */
+#define UPGRADE_INCOMING "incoming"
+
 /* <state_dir>/bin, or a file in it. Caller frees. */
 char *upgrade_path(const char *state_dir, const char *name);
 

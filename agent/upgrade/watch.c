@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 
 #define WATCH_POLL_MS 100
+#define STEADY_MAX_MS 10000
 #define WATCH_KILL_MS 10000 /* until a killed process is gone */
 
 enum verdict { TRIAL_RUNS, TRIAL_OVER, TRIAL_DIED, TRIAL_SILENT };
@@ -70,10 +71,16 @@ static bool put_back(const struct upgrade_place *p, enum verdict v)
     return rc == 0;
 }
 
+int64_t upgrade_steady_ms(int64_t wait_ms)
+{
+    return wait_ms < STEADY_MAX_MS ? wait_ms : STEADY_MAX_MS;
+}
+
 void upgrade_watch(const struct upgrade_place *p, pid_t pid)
 {
     struct proc agent = {.pid = pid, .start = proc_start_time(pid)};
-    int64_t until = clock_monotonic_ms() + p->wait_ms;
+    int64_t until =
+        clock_monotonic_ms() + p->wait_ms + upgrade_steady_ms(p->wait_ms);
     enum verdict v = TRIAL_RUNS;
     struct upgrade_state s;
     char *version;

@@ -95,16 +95,17 @@ agent_conf() {
   { printf '[agent]\nstate_dir = %s\nreconnect_max = 2s\n[openclaw]\nhome = %s\n' "$T/agent-$name" "$home"; printf '%s\n' "$@"; } >"$T/agent-$name.conf"
 }
 
+# AGENT is another agent's program, where a test is about versions.
 # join_agent NAME: a token, and its one use
 join_agent() {
   ctl --json node token "$1" | jq -r .token |
-    "$OCM_BIN/ocm-agent" --config "$T/agent-$1.conf" join --controller "127.0.0.1:$JOIN_PORT" --name "$1" 2>>"$T/agent-$1.log"
+    "${AGENT:-$OCM_BIN/ocm-agent}" --config "$T/agent-$1.conf" join --controller "127.0.0.1:$JOIN_PORT" --name "$1" 2>>"$T/agent-$1.log"
 }
 
 # start_agent NAME: its pid in ${agent[NAME]}
 declare -A agent
 start_agent() {
-  HOME=$(sed -n 's/^home = //p' "$T/agent-$1.conf") "$OCM_BIN/ocm-agent" --config "$T/agent-$1.conf" run 2>>"$T/agent-$1.log" &
+  HOME=$(sed -n 's/^home = //p' "$T/agent-$1.conf") "${AGENT:-$OCM_BIN/ocm-agent}" --config "$T/agent-$1.conf" run 2>>"$T/agent-$1.log" &
   agent[$1]=$!
   pids+=("$!")
   wait_for 20 connected "$1" || die "agent $1 did not connect"
