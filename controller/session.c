@@ -284,13 +284,14 @@ static int serve_offer(struct task *t, struct error *e)
         .tag = "safety",
     };
     struct backup_outcome out = {0};
+    struct node node;
     int rc;
 
     if (strcmp(t->first->backup_offer->reason, "safety") != 0 ||
         strlen(order.job) > 40 || !utf8_is_valid(order.job, strlen(order.job)))
         return error_set(e, OCM_E_PROTOCOL, "offer of a backup for '%s'",
                          t->first->backup_offer->reason);
-    if (!jobs_works_on(t->c->jobs, order.job, t->node.name))
+    if (!jobs_works_on(t->c->jobs, order.job, t->node.id))
         return error_set(e, OCM_E_DENIED,
                          "offer of a backup for a job that does not work on "
                          "this node");
@@ -298,8 +299,11 @@ static int serve_offer(struct task *t, struct error *e)
     if (rc < 0)
         return rc;
     rc = repo_refresh(t->c->repo, e);
+    /* as it is now, not as it was when it connected */
     if (rc == 0)
-        rc = handle_backup(t->c, t->stream, &t->node, &order, NULL, &out, e);
+        rc = catalog_node_get(t->c->catalog, t->node.id, &node, e);
+    if (rc == 0)
+        rc = handle_backup(t->c, t->stream, &node, &order, NULL, &out, e);
     json_decref(out.report);
     repo_unlock(t->c->repo);
     return rc;

@@ -43,8 +43,8 @@ void jobs_free(struct jobs *js);
 int jobs_start(struct jobs *js, const char *kind, const char *node,
                const char *owner, json_t *params, char id[24], struct error *e);
 int jobs_cancel(struct jobs *js, const char *id, struct error *e);
-/* Any thread: does job `id` run, and hold that node? */
-bool jobs_works_on(struct jobs *js, const char *id, const char *node);
+/* Any thread: does job `id` run, and hold the node with that id? */
+bool jobs_works_on(struct jobs *js, const char *id, const char *node_id);
 
 /* ---- from inside a running job ---- */
 void *job_context(struct job *j);
@@ -54,11 +54,12 @@ const atomic_bool *job_cancelled(struct job *j);
 /* Called on any thread when the job is cancelled (to cancel a stream, say);
  * NULL takes it away. */
 void job_on_cancel(struct job *j, void (*fn)(void *arg), void *arg);
-/* Wait for the nodes this job changes: it gets all of them or waits in state
+/* Wait for the nodes this job changes, by their ids (a name may change
+ * meanwhile): it gets all of them or waits in state
  * "queued". Released at the job's end. Claim all in one call: a second call
  * does not wait, it fails with OCM_E_BUSY when a node is taken.
  * OCM_E_CANCELLED when the job is cancelled meanwhile. */
-int job_claim_nodes(struct job *j, const char *const *nodes, size_t count,
+int job_claim_nodes(struct job *j, const char *const *node_ids, size_t count,
                     struct error *e);
 /* Give them all back before the end; then the job may claim again. */
 void job_release_nodes(struct job *j);

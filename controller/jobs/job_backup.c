@@ -115,7 +115,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
     rc = catalog_node_get(c->catalog, name ? name : "", &node, e);
     if (rc < 0)
         return rc;
-    claim[0] = node.name;
+    claim[0] = node.id;
     rc = job_claim_nodes(j, claim, 1, e);
     /* another backup may have moved on the node's last root meanwhile */
     if (rc == 0)

@@ -78,7 +78,7 @@ static int run(struct job *j, const json_t *params, json_t *result,
     struct node node;
     int rc = catalog_node_get(c->catalog, name ? name : "", &node, e);
 
-    claim[0] = node.name;
+    claim[0] = node.id;
     if (rc == 0)
         rc = job_claim_nodes(j, claim, 1, e);
     if (rc == 0 && verb && strcmp(verb, "status") != 0)

@@ -91,8 +91,8 @@ static int run(struct job *j, const json_t *params, json_t *result,
 
     if (rc < 0)
         return rc;
-    claim[0] = p.source.name;
-    claim[1] = p.target.name;
+    claim[0] = p.source.id;
+    claim[1] = p.target.id;
     rc = job_claim_nodes(j, claim, strcmp(claim[0], claim[1]) ? 2 : 1, e);
     if (rc == 0)
         rc = catalog_node_get(c->catalog, p.source.id, &p.source, e);

@@ -319,7 +319,7 @@ static int prepare(struct target *t, const char *name, const json_t *ids,
 static int run_wave(struct job *j, struct target *list, size_t count,
                     size_t begin, size_t size, size_t *end, struct error *e)
 {
-    const char *names[WAVE_MAX];
+    const char *names[WAVE_MAX], *ids[WAVE_MAX];
     struct target *wave[WAVE_MAX];
     size_t n = 0, started = 0;
     int rc;
@@ -329,11 +329,12 @@ static int run_wave(struct job *j, struct target *list, size_t count,
             continue;
         wave[n] = &list[*end];
         names[n] = wave[n]->node.name;
+        ids[n] = wave[n]->node.id;
         n++;
     }
     if (n == 0)
         return 0;
-    rc = job_claim_nodes(j, names, n, e);
+    rc = job_claim_nodes(j, ids, n, e);
     if (rc < 0)
         return rc;
     for (; started < n; started++) {

@@ -444,13 +444,13 @@ static bool job_holds(const struct job *j, const char *node)
     return false;
 }
 
-bool jobs_works_on(struct jobs *js, const char *id, const char *node)
+bool jobs_works_on(struct jobs *js, const char *id, const char *node_id)
 {
     bool works = false;
 
     pthread_mutex_lock(&js->lock);
     for (struct job *j = js->active; j && !works; j = j->next)
-        works = strcmp(j->row.id, id) == 0 && job_holds(j, node);
+        works = strcmp(j->row.id, id) == 0 && job_holds(j, node_id);
     pthread_mutex_unlock(&js->lock);
     return works;
 }
@@ -470,31 +470,38 @@ static struct job *holder_of(struct job *me, const char *const *nodes,
     return NULL;
 }
 
+/* A node's name as it is now; its id when there is none. */
+static const char *name_of(struct jobs *js, const char *id, struct node *room)
+{
+    return catalog_node_get(js->catalog, id, room, NULL) == 0 ? room->name : id;
+}
+
 /* All of the nodes or none, in one go: no two jobs can each hold what the
  * other waits for. */
-int job_claim_nodes(struct job *j, const char *const *nodes, size_t count,
+int job_claim_nodes(struct job *j, const char *const *node_ids, size_t count,
                     struct error *e)
 {
     struct jobs *js = j->js;
     bool waited = false;
     const char *which;
     struct job *other;
+    struct node room;
 
     pthread_mutex_lock(&js->lock);
-    while ((other = holder_of(j, nodes, count, &which)) != NULL &&
+    while ((other = holder_of(j, node_ids, count, &which)) != NULL &&
            !atomic_load(&j->cancelled)) {
         if (j->claim_count > 0) {
             /* Holding one node and waiting for another could wait for ever. */
             pthread_mutex_unlock(&js->lock);
             return error_set(e, OCM_E_BUSY, "job %s works on node %s",
-                             other->row.id, which);
+                             other->row.id, name_of(js, which, &room));
         }
         if (!waited) {
             char text[128];
 
             waited = true;
             snprintf(text, sizeof(text), "waits for job %s on node %s",
-                     other->row.id, which);
+                     other->row.id, name_of(js, which, &room));
             snprintf(j->row.state, sizeof(j->row.state), "queued");
             put_row(j);
             job_state_event(j, "queued", text, NULL);
@@ -506,11 +513,11 @@ int job_claim_nodes(struct job *j, const char *const *nodes, size_t count,
         return error_set(e, OCM_E_CANCELLED, "cancelled");
     }
     for (size_t i = 0; i < count; i++) {
-        if (job_holds(j, nodes[i]))
+        if (job_holds(j, node_ids[i]))
             continue;
         j->claims =
             mem_realloc(j->claims, (j->claim_count + 1) * sizeof(*j->claims));
-        j->claims[j->claim_count++] = mem_strdup(nodes[i]);
+        j->claims[j->claim_count++] = mem_strdup(node_ids[i]);
     }
     pthread_mutex_unlock(&js->lock);
     if (waited)

@@ -21,7 +21,7 @@ struct job {
     void (*on_cancel)(void *arg);
     void *on_cancel_arg;
 
-    char **claims; /* js->lock: names of nodes, held until the end */
+    char **claims; /* js->lock: ids of nodes, held until the end */
     size_t claim_count;
 
     pthread_mutex_t event_lock; /* order of events is order of numbers */

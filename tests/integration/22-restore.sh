@@ -65,3 +65,10 @@ expect 0 ctl restore one --snapshot "$safety" --yes
 has 'edited by a vandal' "$A/openclaw.json"
 [[ -f $A/workspace/projects/later/x && -d $A/workspace/projects/p2/note-2.md && ! -e $A/workspace/projects/p1 ]] || die "not the vandal's state"
 rst check >/dev/null 2>&1 || die "restic check"
+
+step "a node that was renamed meanwhile, over the same connection"
+expect 0 ctl node rename one other
+echo changed >>"$A/.env"
+expect 0 ctl restore other --snapshot "$old" --only env --yes
+has applied
+[[ $(rst snapshots --json --tag safety latest | jq -r '.[-1].hostname') == other ]] || die "the safety backup has the old name"
