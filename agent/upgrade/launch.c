@@ -81,9 +81,10 @@ int upgrade_hash(const char *path, struct id *out, struct error *e)
 
 bool upgrade_is_managed(void)
 {
-    const char *socket = getenv("NOTIFY_SOCKET");
+    const char *socket = getenv("NOTIFY_SOCKET"); /* systemd */
+    const char *kept = getenv("OCM_AGENT_KEPT");  /* ocm-agent-keep */
 
-    return socket && *socket;
+    return (socket && *socket) || (kept && *kept);
 }
 
 void upgrade_run_self(const struct upgrade_place *p)
