@@ -35,14 +35,24 @@ X
   start_controller
 }
 
-# host_programs NAME: the agent, the libraries it needs, and the shipped unit for user claw
+# static_agent ARCH: builds it beside the programs under test and prints where it is
+static_agent() {
+  local out
+  out=$(dirname "$OCM_BIN")/agents
+  CCACHE_DIR=${CCACHE_DIR:-$OCM_CACHE/ccache} "$top/deploy/build-static" --out "$out" "$1" >"$T/static.out" 2>&1 9>&- ||
+    { cat "$T/static.out" >&2; return 1; }
+  echo "$out/ocm-agent-$1"
+}
+
+# host_programs NAME: the agent ($AGENT, or the one under test), the libraries it needs, and the shipped unit for
+# user claw
 host_programs() {
-  local root lib
+  local root lib agent=${AGENT:-$OCM_BIN/ocm-agent}
   root=$(lab root "$1")
-  install -m 755 "$OCM_BIN/ocm-agent" "$root/usr/bin/ocm-agent"
+  install -m 755 "$agent" "$root/usr/bin/ocm-agent"
   while IFS= read -r lib; do
     [[ -e $root/lib/$(uname -m)-linux-gnu/${lib##*/} || -e $root/usr/local/lib/${lib##*/} ]] || cp -L "$lib" "$root/usr/local/lib/"
-  done < <(ldd "$OCM_BIN/ocm-agent" | awk '$3 ~ /^\// { print $3 }')
+  done < <(ldd "$agent" | awk '$3 ~ /^\// { print $3 }')
   install -D -m 644 "$top/deploy/systemd/ocm-agent@.service" "$root/etc/systemd/system/ocm-agent@.service"
   mkdir -p "$root/etc/systemd/system/ocm-agent@claw.service.d" "$root/etc/ocm"
   # a sanitizer of the build under test: its leak check would need ptrace, which the unit forbids
@@ -51,7 +61,7 @@ host_programs() {
   lab run "$1" systemctl daemon-reload </dev/null
 }
 
-# host_agent NAME [LINES...]: agent.conf with these lines, joined, enabled, connected
+# host_agent NAME [LINES...]: agent.conf with these lines, joined at $CONTROLLER (or the address), enabled, connected
 host_agent() {
   local name=$1 root token; shift
   host_programs "$name"
@@ -60,7 +70,7 @@ host_agent() {
   lab run "$name" install -d -o claw -g claw -m 700 /var/lib/ocm-agent/claw </dev/null
   token=$(ctl --json node token "$name" | jq -r .token)
   lab run "$name" runuser -u claw -- env ASAN_OPTIONS=detect_leaks=0 ocm-agent --config /etc/ocm/agent-claw.conf \
-    join --controller "$GATEWAY:$JOIN_PORT" --name "$name" <<<"$token" 2>>"$T/agent-$name.log" || die "$name did not join"
+    join --controller "${CONTROLLER:-$GATEWAY}:$JOIN_PORT" --name "$name" <<<"$token" 2>>"$T/agent-$name.log" || die "$name did not join"
   lab run "$name" systemctl enable -q --now ocm-agent@claw.service </dev/null || { host_log "$name"; die "the agent of $name"; }
   wait_for 30 connected "$name" || { host_log "$name"; die "$name did not connect"; }
 }
