@@ -19,7 +19,8 @@
 #include "common/base/files.h"
 #include "common/base/mem.h"
 
-/* Sizes up to which a file is looked at for the plan. */
+/* Sizes up to which a file is looked at for the plan; the state database
+ * always is. */
 #define LOOK_CONFIG_MAX (256u * 1024 * 1024)
 #define LOOK_TEXT_MAX (256u * 1024)
 #define LOOK_TEXT_TOTAL (16u * 1024 * 1024)
@@ -70,16 +71,33 @@ static bool is_looked_at(const struct snap *s, const struct snap_entry *n,
             return false;
         *text_left -= n->size;
         return true;
+    case KIND_STATE_DB:
+        return true;
     case KIND_CONFIG:
     case KIND_JSON:
     case KIND_YAML:
     case KIND_ENV:
     case KIND_UNIT:
     case KIND_CRONTAB:
-    case KIND_STATE_DB:
         break;
     }
     return n->size <= LOOK_CONFIG_MAX;
+}
+
+/* What is not looked at comes as it is: for another node that must be said
+ * where it would have been edited. */
+static void warn_of_size(struct apply *a, const struct snap_entry *n,
+                         enum file_kind kind, const char *at)
+{
+    if (a->o->intention == INTENT_RESTORE || n->size <= LOOK_CONFIG_MAX ||
+        (kind != KIND_CONFIG && kind != KIND_JSON && kind != KIND_YAML &&
+         kind != KIND_ENV))
+        return;
+    plan_warn(&a->out->plan, "not-adapted", true,
+              a->snap.sections[a->snap.roots[n->root].section].name, at, "",
+              "larger than %u bytes: leave the section out, or choose another "
+              "backup",
+              LOOK_CONFIG_MAX);
 }
 
 void fetch_mark(struct apply *a)
@@ -109,6 +127,8 @@ void fetch_mark(struct apply *a)
             n->flags |= SNAP_LOOK;
         else if (kind == KIND_AGENT_DB || kind == KIND_OTHER_DB)
             n->flags |= SNAP_CHECK;
+        else
+            warn_of_size(a, n, kind, buf_str(&at));
     }
     buf_free(&at);
 }
@@ -385,8 +405,36 @@ static int copy_where(struct apply *a, uint8_t flag, struct error *e)
     return rc;
 }
 
+/* A further name of a file whose first one does not come here is the first one
+ * in its place; one whose first name goes to another file system is a file of
+ * its own. */
+static void split_links(struct apply *a)
+{
+    struct snap *s = &a->snap;
+
+    for (uint32_t i = 1; i < s->count; i++) {
+        struct snap_entry *n = &s->entries[i], *first;
+
+        if (!(n->flags & SNAP_LINKED) || n->flags & SNAP_GONE)
+            continue;
+        first = &s->entries[n->leader];
+        if (first->flags & SNAP_GONE && first->leader == SNAP_NONE) {
+            first->leader = i;
+            n->flags &= (uint8_t)~SNAP_LINKED;
+            continue;
+        }
+        if (first->flags & SNAP_GONE) {
+            n->leader = first->leader;
+            first = &s->entries[n->leader];
+        }
+        if (a->places[first->place].stage != a->places[n->place].stage)
+            n->flags &= (uint8_t)~SNAP_LINKED;
+    }
+}
+
 int fetch_look(struct apply *a, struct error *e)
 {
+    split_links(a);
     return copy_where(a, SNAP_LOOK, e);
 }
 
@@ -480,27 +528,11 @@ int fetch_attributes_of(struct apply *a, uint32_t entry, struct error *e)
     return rc;
 }
 
-/* A link whose first name goes to another file system is a file of its own. */
-static void split_links(struct apply *a)
-{
-    struct snap *s = &a->snap;
-
-    for (uint32_t i = 1; i < s->count; i++) {
-        struct snap_entry *n = &s->entries[i];
-
-        if (n->flags & SNAP_LINKED &&
-            a->places[s->entries[n->leader].place].stage !=
-                a->places[n->place].stage)
-            n->flags &= (uint8_t)~SNAP_LINKED;
-    }
-}
-
 int fetch_rest(struct apply *a, struct error *e)
 {
     const struct snap *s = &a->snap;
     int rc = 0;
 
-    split_links(a);
     for (uint32_t i = 0; rc == 0 && i < s->count; i++)
         if (s->entries[i].type == TREE_DIR)
             rc = make_children(a, i, e);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/apply/internal.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -61,6 +62,95 @@ static void a_clone_keeps_what_is_the_targets(void **state)
     assert_string_equal(section_in(&r, "logs")->action, "drop");
     assert_string_equal(section_in(&r, "workspace")->target, ws);
     check_is(w.state, "logs/source.log", "source log");
+    apply_result_fini(&r);
+}
+
+/* An empty node beside the first one; what is filled in lives as long as the
+ * caller's. */
+static void clone_to(const char *name, struct apply_options *o,
+                     struct openclaw_conf *conf, char home[320],
+                     char state_dir[340])
+{
+    snprintf(home, 320, "%s/%s", w.dir, name);
+    snprintf(state_dir, 340, "%s/.openclaw", home);
+    assert_int_equal(mkdir(home, 0700), 0);
+    *conf = w.conf;
+    conf->home = home;
+    conf->state_dir = state_dir;
+    o->root = w.root;
+    o->conf = conf;
+    o->intention = INTENT_CLONE;
+    o->no_start = true;
+    snprintf(fake.state_dir, sizeof(fake.state_dir), "%s", state_dir);
+}
+
+/* The first name of a file stays at home; the others come all the same. */
+static void further_names_outlive_the_first(void **state)
+{
+    struct apply_options o = world_options(&w);
+    struct apply_result r;
+    struct error e = {0};
+    struct openclaw_conf conf;
+    char home[320], state_dir[340], from[400], to[400];
+    struct stat one, two;
+
+    (void)state;
+    put_file(w.state, "backups/x.txt", "three names", 0600);
+    put_file(w.state, "keep/z.txt", "z", 0600);
+    snprintf(from, sizeof(from), "%s/backups/x.txt", w.state);
+    snprintf(to, sizeof(to), "%s/keep/x.txt", w.state);
+    assert_int_equal(link(from, to), 0);
+    snprintf(to, sizeof(to), "%s/keep/y.txt", w.state);
+    assert_int_equal(link(from, to), 0);
+    world_backup(&w);
+    clone_to("linked", &o, &conf, home, state_dir);
+    assert_int_equal(run(&o, &r, &e), 0);
+    check_is(state_dir, "backups/x.txt", NULL);
+    check_is(state_dir, "keep/x.txt", "three names");
+    check_is(state_dir, "keep/y.txt", "three names");
+    snprintf(from, sizeof(from), "%s/keep/x.txt", state_dir);
+    snprintf(to, sizeof(to), "%s/keep/y.txt", state_dir);
+    assert_int_equal(stat(from, &one), 0);
+    assert_int_equal(stat(to, &two), 0);
+    assert_true(one.st_ino == two.st_ino);
+    apply_result_fini(&r);
+}
+
+/* A state database of any size is adapted; what is too large for that and
+ * would have needed it stops the plan. */
+static void large_files_are_not_cloned_as_they_are(void **state)
+{
+    struct snap_section section = {.name = "state", .area = "config"};
+    struct snap_root root = {.at = (char *)"config/state", .entry = 2};
+    struct snap_entry entries[] = {
+        {.name = "", .root = SNAP_NONE, .type = TREE_DIR},
+        {.name = "config", .name_len = 6, .root = SNAP_NONE, .type = TREE_DIR},
+        {.name = "state", .name_len = 5, .parent = 1, .type = TREE_DIR},
+        {.name = "state", .name_len = 5, .parent = 2, .type = TREE_DIR},
+        {.name = "openclaw.sqlite", .name_len = 15, .parent = 3},
+        {.name = "exec-approvals.json", .name_len = 19, .parent = 2},
+    };
+    struct apply_options o = {.intention = INTENT_CLONE};
+    struct apply_result r = {0};
+    struct apply a = {.o = &o, .out = &r};
+
+    (void)state;
+    a.snap = (struct snap){.era = ERA_SQLITE,
+                           .sections = &section,
+                           .section_count = 1,
+                           .roots = &root,
+                           .root_count = 1,
+                           .entries = entries,
+                           .count = ARRAY_LEN(entries)};
+    entries[4].type = entries[5].type = TREE_FILE;
+    entries[4].size = entries[5].size = UINT64_C(1) << 32;
+    fetch_mark(&a);
+    assert_true(entries[4].flags & SNAP_LOOK);
+    assert_false(entries[5].flags & SNAP_LOOK);
+    assert_int_equal(r.plan.warning_count, 1);
+    assert_string_equal(r.plan.warnings[0].file,
+                        "config/state/exec-approvals.json");
+    assert_true(r.plan.warnings[0].blocking);
     apply_result_fini(&r);
 }
 
@@ -328,6 +418,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_clone_keeps_what_is_the_targets),
+        TEST(further_names_outlive_the_first),
+        TEST(large_files_are_not_cloned_as_they_are),
         TEST(a_merge_loses_no_late_row),
         TEST(cron_jobs_come_back_alone),
         TEST(equal_cron_jobs_are_left_alone),

@@ -169,6 +169,28 @@ static void a_volume_inside_the_state(void **state)
     free(saved);
 }
 
+/* Two names of one file, one of them on a volume here: both have it. */
+static void a_volume_between_two_names(void **state)
+{
+    char *deep = path_join(w.ws, "deep");
+    struct apply_result r;
+    struct error e = {0};
+
+    (void)state;
+    if (!have_mounts) {
+        free(deep);
+        skip();
+    }
+    fill_and_back_up();
+    do_mount("none", deep, "tmpfs", 0, "mode=0755");
+    put_file(w.ws, "hard.sh", "changed\n", 0755);
+    assert_int_equal(run(&r, &e), 0);
+    assert_string_equal(get_file(w.ws, "hard.sh"), "#!/bin/sh\n");
+    assert_string_equal(get_file(w.ws, "deep/run.sh"), "#!/bin/sh\n");
+    apply_result_fini(&r);
+    free(deep);
+}
+
 static void the_workspace_is_a_mount_point(void **state)
 {
     (void)state;
@@ -375,9 +397,13 @@ static void a_full_disk_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_state_is_a_mount_point),     TEST(a_volume_inside_the_state),
-        TEST(the_workspace_is_a_mount_point), TEST(the_config_is_a_bind_mount),
-        TEST(the_node_is_in_a_lower_layer),   TEST(killed_in_a_lower_layer),
+        TEST(the_state_is_a_mount_point),
+        TEST(a_volume_inside_the_state),
+        TEST(the_workspace_is_a_mount_point),
+        TEST(the_config_is_a_bind_mount),
+        TEST(a_volume_between_two_names),
+        TEST(the_node_is_in_a_lower_layer),
+        TEST(killed_in_a_lower_layer),
         TEST(a_full_disk_changes_nothing),
     };
 
