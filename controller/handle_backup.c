@@ -207,6 +207,7 @@ static int commit(struct backup *b, const Ocm__Commit *c)
     Ocm__Committed done = OCM__COMMITTED__INIT;
     char snap_hex[ID_HEX_LEN + 1], root_hex[ID_HEX_LEN + 1];
     struct repo_stats stats = {0};
+    struct error unheard = {0};
     uint64_t missing = 0;
     struct id first;
     int rc;
@@ -227,6 +228,7 @@ static int commit(struct backup *b, const Ocm__Commit *c)
         rc = save_snapshot(b, c);
     if (rc < 0)
         return rc;
+    /* from here on it is a backup, whatever else may fail */
     b->out->partial = c->partial;
     b->out->report = report(b, c);
     id_hex(&b->out->snapshot, snap_hex);
@@ -251,12 +253,15 @@ static int commit(struct backup *b, const Ocm__Commit *c)
     done.snapshot.len = ID_LEN;
     m.body_case = OCM__ENVELOPE__BODY_COMMITTED;
     m.committed = &done;
-    rc = stream_send(b->s, &m, b->e);
+    /* An agent that did not hear of it reads everything again next time. */
+    if (stream_send(b->s, &m, &unheard) < 0)
+        log_warn("node=%s job=%s the agent was not told of its snapshot: %s",
+                 b->node->name, b->order->job, unheard.text);
     log_info("node=%s job=%s snapshot=%.8s %s files=%llu bytes=%llu",
              b->node->name, b->order->job, snap_hex,
              c->partial ? "partial" : "complete",
              (unsigned long long)stats.files, (unsigned long long)stats.bytes);
-    return rc < 0 ? rc : 1;
+    return 1;
 }
 
 /* ---- receiving ---- */

@@ -207,6 +207,13 @@ wait "$pid"
 [[ $(grep -c '^committed' "$T/evil.out") == 1 ]] || die "committed twice"
 [[ $(ctl --json list evil | jq '.snapshots | length') == 1 ]] || die "two snapshots"
 
+step "one that does not wait to hear of it: the snapshot is there, and so says the job"
+start commit-gone "[$(file a),$(file b)]"
+expect 0 ctl backup evil
+wait "$pid"
+[[ $(ctl --json list evil | jq '.snapshots | length') == 2 ]] || die "no snapshot, or one too many"
+[[ $(ctl --json node show evil | jq -r '.node.last_backup | .state + .snapshot') == "complete$(newest evil)" ]] || die "the catalog does not know it"
+
 step "those that said nothing"
 wait "$mute_job" && die "a backup of nothing"
 has 'said nothing for 8 s' "$T/mute.job"

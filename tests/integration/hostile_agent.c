@@ -51,6 +51,7 @@ struct evil {
     size_t sent;
     uint32_t stream; /* the conversation; 0: none yet */
     bool over, failed;
+    bool gone; /* breaks the conversation off at the next DATA */
 };
 
 struct way {
@@ -417,6 +418,15 @@ static void commit_twice(struct evil *v)
     commit_tree(v);
 }
 
+/* Says all, and with the ids that it owns, which come last, does not wait for
+ * an answer. */
+static void commit_gone(struct evil *v)
+{
+    commit_tree(v);
+    put(v, FRAME_END, v->stream, NULL, 0);
+    v->gone = true;
+}
+
 static void order_odd(struct evil *v)
 {
     Ocm__Plan plan = OCM__PLAN__INIT;
@@ -512,6 +522,7 @@ static const struct way ways[] = {
     {"commit-short", AT_BACKUP, commit_short},
     {"commit-tree", AT_BACKUP, commit_tree},
     {"commit-twice", AT_BACKUP, commit_twice},
+    {"commit-gone", AT_BACKUP, commit_gone},
     {"tree-bomb", AT_BACKUP, tree_bomb},
     {"order-odd", AT_BACKUP, order_odd},
     {"early-end", AT_BACKUP, early_end},
@@ -583,6 +594,11 @@ static void on_frame(struct evil *v)
         break;
     case FRAME_DATA:
         say("data %u", h->len);
+        if (v->gone && !v->over) {
+            v->over = true;
+            put(v, FRAME_CANCEL, v->stream, NULL, 0);
+            put(v, FRAME_PING, 0, "are you?", FRAME_PING_LEN);
+        }
         break;
     case FRAME_END:
     case FRAME_CANCEL:
