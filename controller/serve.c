@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/data/blob.h"
 #include "common/data/idset.h"
@@ -12,6 +13,7 @@
 
 #define SERVE_MAX_IDS 4096
 #define SERVE_PARCEL_BYTES (512u * 1024)
+#define SERVE_LOST_LINES 20
 
 struct serve {
     struct controller *c;
@@ -20,6 +22,7 @@ struct serve {
     struct zstream *z;
     struct buf stored, plain, parcel;
     uint64_t bytes;
+    unsigned lost; /* blobs that the repository could not give */
 };
 
 struct serve *serve_new(struct controller *c, struct stream *s,
@@ -82,6 +85,7 @@ static int grant(struct serve *v, const struct blob *b, struct error *e)
 static int send_one(struct serve *v, const struct id *id, struct error *e)
 {
     bool is_tree = idset_has(&v->trees, id);
+    struct error why = {0};
     struct blob b;
     int rc;
 
@@ -89,11 +93,22 @@ static int send_one(struct serve *v, const struct id *id, struct error *e)
         return error_set(e, OCM_E_DENIED,
                          "the agent asked for a blob outside its snapshot");
     rc = repo_read_stored(v->c->repo, id, is_tree ? BLOB_TREE : BLOB_DATA,
-                          &v->stored, &b, e);
+                          &v->stored, &b, &why);
     if (rc == 0 && is_tree)
-        rc = grant(v, &b, e);
-    if (rc < 0)
+        rc = grant(v, &b, &why);
+    if (rc == OCM_E_DAMAGED || rc == OCM_E_MISSING) {
+        /* the agent knows what it costs */
+        if (v->lost++ < SERVE_LOST_LINES)
+            log_error("cannot be served: %s", why.text);
+        b = (struct blob){.id = *id,
+                          .type = is_tree ? BLOB_TREE : BLOB_DATA,
+                          .encoding = BLOB_LOST};
+        rc = 0;
+    }
+    if (rc < 0) {
+        *e = why;
         return rc;
+    }
     if (v->parcel.data &&
         stream_data_len(&v->parcel) + PARCEL_HEAD_LEN + b.stored_len >
             SERVE_PARCEL_BYTES)

@@ -35,7 +35,7 @@ int parcel_next(const uint8_t *p, size_t len, size_t *off, struct blob *out,
         return 0;
     if (left < PARCEL_HEAD_LEN)
         return error_set(e, OCM_E_PROTOCOL, "parcel ends inside a head");
-    if (h[32] > BLOB_TREE || h[33] > BLOB_ZSTD || read_u16be(h + 34) != 0)
+    if (h[32] > BLOB_TREE || h[33] > BLOB_LOST || read_u16be(h + 34) != 0)
         return error_set(e, OCM_E_PROTOCOL,
                          "parcel with unknown type %u or encoding %u", h[32],
                          h[33]);
@@ -47,7 +47,8 @@ int parcel_next(const uint8_t *p, size_t len, size_t *off, struct blob *out,
     out->stored = h + PARCEL_HEAD_LEN;
     max = out->type == BLOB_TREE ? BLOB_TREE_MAX : BLOB_DATA_MAX;
     if (out->raw_len > max || out->stored_len > BLOB_STORED_MAX ||
-        (out->encoding == BLOB_PLAIN && out->stored_len != out->raw_len))
+        (out->encoding == BLOB_PLAIN && out->stored_len != out->raw_len) ||
+        (out->encoding == BLOB_LOST && (out->stored_len || out->raw_len)))
         return error_set(e, OCM_E_PROTOCOL,
                          "blob of %u bytes stored as %u is over the limits",
                          out->raw_len, out->stored_len);
@@ -110,6 +111,12 @@ int zstream_open(struct zstream *z, const struct blob *b, struct buf *room,
     struct id id;
     size_t n;
 
+    if (b->encoding == BLOB_LOST) {
+        id_hex(&b->id, hex);
+        return error_set(e, OCM_E_DAMAGED,
+                         "blob %.12s is missing or damaged in the repository",
+                         hex);
+    }
     *plain = b->stored;
     if (b->encoding == BLOB_ZSTD) {
         if (!z->d) {

@@ -5,7 +5,8 @@
  * Parcel: blobs one after another, each a 44-byte head and its bytes:
  *    0  id       32 bytes
  *   32  type     u8   0 data, 1 tree
- *   33  encoding u8   0 plain, 1 one zstd frame
+ *   33  encoding u8   0 plain, 1 one zstd frame, 2 lost: no bytes follow,
+ *                     stored and raw are 0 (controller to agent only)
  *   34  zero     u16
  *   36  stored   u32 big endian: bytes that follow
  *   40  raw      u32 big endian: bytes of the plaintext
@@ -26,7 +27,7 @@
 #define BLOB_STORED_MAX (15u * 1024 * 1024) /* must fit a DATA frame */
 
 enum blob_type { BLOB_DATA = 0, BLOB_TREE = 1 };
-enum blob_encoding { BLOB_PLAIN = 0, BLOB_ZSTD = 1 };
+enum blob_encoding { BLOB_PLAIN = 0, BLOB_ZSTD = 1, BLOB_LOST = 2 };
 
 struct blob {
     struct id id;
@@ -54,7 +55,8 @@ void zstream_free(struct zstream *z);
 void zstream_pack(struct zstream *z, const void *p, size_t len,
                   struct buf *room, struct blob *out);
 /* The plaintext of `b`, verified against its id and raw_len: borrowed from
- * `room` (or from b->stored). OCM_E_DAMAGED when anything does not fit. The
+ * `room` (or from b->stored). OCM_E_DAMAGED when anything does not fit, and
+ * for a lost blob. The
  * output never exceeds raw_len, the window never BLOB_TREE_MAX. */
 int zstream_open(struct zstream *z, const struct blob *b, struct buf *room,
                  const uint8_t **plain, struct error *e);
