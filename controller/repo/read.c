@@ -106,6 +106,18 @@ void zstream_give(struct repo *r, struct zstream *z)
     zstream_free(z);
 }
 
+void read_forget(struct repo *r)
+{
+    pthread_mutex_lock(&r->read_mu);
+    for (size_t i = 0; i < REPO_HANDLES; i++) {
+        if (r->handles[i].refs == 0) {
+            store_handle_close(r->handles[i].h);
+            r->handles[i].h = NULL;
+        }
+    }
+    pthread_mutex_unlock(&r->read_mu);
+}
+
 void read_fini(struct repo *r)
 {
     for (size_t i = 0; i < REPO_HANDLES; i++)

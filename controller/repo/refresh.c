@@ -187,6 +187,7 @@ int repo_refresh(struct repo *r, struct error *e)
     bool locked;
     int rc;
 
+    read_forget(r);
     pthread_mutex_lock(&r->lock_mu);
     locked = r->lock.count > 0;
     pthread_mutex_unlock(&r->lock_mu);

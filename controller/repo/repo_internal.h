@@ -131,6 +131,9 @@ int read_place(struct repo *r, const struct id *id, enum blob_type type,
 bool pack_exists(struct repo *r, const struct id *pack);
 struct zstream *zstream_take(struct repo *r);
 void zstream_give(struct repo *r, struct zstream *z);
+/* Close the packs that nobody reads just now: files are replaced (a repair,
+ * a copy put back), and an open one would still be the old one. */
+void read_forget(struct repo *r);
 void read_fini(struct repo *r);
 /* Read and parse a tree. */
 int read_tree(struct repo *r, const struct id *id, struct tree *out,
