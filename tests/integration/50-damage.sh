@@ -45,6 +45,38 @@ expect 0 ctl verify "$s3" # of another node, not in that pack
 mend "$f"
 expect 0 ctl verify --read-data
 
+step "a bit in a pack of folders alone"
+for i in $(rst list index); do rst cat index "$i"; done 2>/dev/null |
+  jq -rs '[.[].packs[] | select(all(.blobs[]; .type == "tree"))] | .[] | .id + " " + (.blobs | length | tostring)' >"$T/packs"
+p=$(sort -k2n "$T/packs" | tail -1 | cut -d' ' -f1)
+[[ ${#p} == 64 ]] || die "no pack of folders alone"
+f=data/${p:0:2}/$p
+flip "$T/repo/$f"
+expect 14 ctl verify --read-data
+has "${p:0:8}"; has '/.* is affected'
+hurt=$(grep -c 'is affected' "$T/out")
+if rst check --read-data >/dev/null 2>&1; then die "restic sees nothing wrong: this damage is none"; fi
+expect 0 ctl verify "$s3"
+expect 0 ctl restore two --yes # of another node
+for s in "$s1" "$s2"; do
+  got=0; ctl verify "$s" >"$T/out" 2>&1 </dev/null || got=$?
+  [[ $got == 0 || $got == 14 ]] || { cat "$T/out"; die "exit $got"; }
+  [[ $got == 0 ]] || break
+done
+[[ $got == 14 ]] || die "$hurt places are affected, and no backup of the node is"
+has 'is affected'
+before=$(state_of "$A" | sha256sum)
+if ctl restore one --snapshot "$s" --yes >"$T/out" 2>&1 </dev/null; then
+  has 'missing or damaged in the repository.*stays as it is' # it costs a section
+else
+  has 'missing or damaged in the repository' # or all, when it was a folder on the way to the sections
+  [[ $(state_of "$A" | sha256sum) == "$before" ]] || die "a refused restore changed something"
+fi
+mend "$f"
+expect 0 ctl verify --read-data
+expect 0 ctl restore one --snapshot "$s2" --yes
+rm -rf "$T/whole"; cp -a "$T/repo" "$T/whole"
+
 for kind in index snapshots; do
   step "a bit in a file of $kind/"
   f=$kind/$(ls "$T/repo/$kind" | head -1)
