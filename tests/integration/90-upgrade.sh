@@ -106,6 +106,12 @@ upgrade 0 two --from "$(pkg now)" --allow-downgrade
 [[ $(ctl --json job show "$b" | jq -r .job.state) == 'done' ]] || die "the backup: $(ctl job show "$b")"
 runs two 1.0.0 || die "version: $(version_of two)"
 
+step "an installed agent that has become newer than the copy runs itself"
+end_agents two
+AGENT=$A2 start_agent two
+runs two 1.1.0 || die "version: $(version_of two)"
+[[ ! -e $T/agent-two/upgrade.conf ]] || die "the copy is still named"
+
 step "an agent from before: backed up and restored as ever, left alone by upgrades"
 AGENT=$A0 node four "$T/four/.openclaw" "$T/four" --files 20
 at_end 'end_agents four'
