@@ -33,31 +33,47 @@ rst check --read-data >/dev/null 2>&1 || die "restic check"
 step "archives that lie"
 count=$(ctl --json list | jq '.snapshots | length')
 python3 - "$T" <<'P'
-import io, os, sys, tarfile
+import hashlib, io, os, sys, tarfile
 T = sys.argv[1]
-def make(name, *members):
+def make(name, *members): # with sums that fit, so that nothing else is wrong with it
+    sums = ''.join(f'{hashlib.sha256(d).hexdigest()}  {m}\n' for m, d in members if isinstance(m, str))
     with tarfile.open(f'{T}/{name}.tar', 'w', format=tarfile.PAX_FORMAT) as t:
-        for m, data in members:
+        for m, data in (*members, ('verify/SHA256SUMS', sums.encode())):
             ti = tarfile.TarInfo(m) if isinstance(m, str) else m
             ti.size = len(data); t.addfile(ti, io.BytesIO(data))
 def special(name, kind, link=''):
     ti = tarfile.TarInfo(name); ti.type = kind; ti.linkname = link; return ti
 meta = ('meta.json', b'{"format":1}')
+make('good', meta, ('config/gateway/a', b'1'), (special('config/gateway/l', tarfile.SYMTYPE, '/tmp'), b''))
 make('dots', meta, ('config/../../../../tmp/evil', b'x'))
 make('absolute', meta, ('/etc/evil', b'x'))
 make('device', meta, (special('config/gateway/dev', tarfile.CHRTYPE), b''))
 make('through', meta, (special('config/gateway', tarfile.SYMTYPE, '/tmp'), b''), ('config/gateway/evil', b'x'))
 make('hardlink', meta, (special('config/gateway/h', tarfile.LNKTYPE, '/etc/passwd'), b''))
-make('twice', meta, ('config/gateway/a', b'1'), ('config/gateway/a', b'2'))
+make('twice', meta, ('config/gateway/a', b'1'), ('config/gateway/a', b'1'))
+make('other', meta, ('config/gateway/a', b'1'), ('config/gateway/a', b'2'))
 open(f'{T}/noise.tar', 'wb').write(os.urandom(100000))
 P
-for f in dots absolute device through hardlink twice noise; do
-  zstd -q "$T/$f.tar" -o "$T/$f.tar.zst"
-  got=0; ctl import "$T/$f.tar.zst" --node two >"$T/out" 2>&1 </dev/null || got=$?
-  [[ $got != 0 ]] || die "$f was imported"
-  [[ $got -lt 100 && -s $T/out ]] || die "$f: exit $got and no reason"
-  echo "$f: $(tail -1 "$T/out" | cut -c1-120)"
-done
+lies() { # ARCHIVE PATTERN: refused for that reason
+  local got=0
+  zstd -q "$T/$1.tar" -o "$T/$1.tar.zst"
+  ctl import "$T/$1.tar.zst" --node two >"$T/out" 2>&1 </dev/null || got=$?
+  echo "$1: $(tail -1 "$T/out" | cut -c1-120)"
+  [[ $got != 0 ]] || die "$1 was imported"
+  [[ $got -lt 100 ]] || die "$1: exit $got"
+  has "$2"
+}
+lies dots 'no plain path'
+lies absolute 'no plain path'
+lies device 'devices, pipes and sockets'
+lies through 'evil is below no folder'
+lies hardlink 'a hard link to no file'
+lies twice 'twice'
+lies other 'does not fit its checksum'
+lies noise 'this is no .tar.zst of ours'
+zstd -q "$T/good.tar" -o "$T/good.tar.zst"
+expect 0 ctl import "$T/good.tar.zst" --node two # or they were refused for what they have in common
+count=$((count + 1))
 head -c $(($(stat -c %s "$T/one.tar.zst") / 2)) "$T/one.tar.zst" >"$T/half.tar.zst"
 expect 14 ctl import "$T/half.tar.zst" --node two
 python3 - "$T/one.tar.zst" "$T/bad.tar.zst" <<'P'
