@@ -20,6 +20,7 @@ enum capture_choice {
     CAPTURE_TAKE,     /* store it (a folder: with all that `choose` takes) */
     CAPTURE_DESCEND,  /* folder: store it only if something below is taken */
     CAPTURE_DATABASE, /* file: a SQLite database, copy with the backup API */
+    CAPTURE_MAYBE_DATABASE, /* the same if it begins like one; else a file */
 };
 
 /* A folder (or single file) and where it stands in the snapshot. The path

@@ -72,7 +72,7 @@ static int wants_database(struct capture *c, int dir_fd, const char *name,
 {
     int kind;
 
-    if (choice != CAPTURE_DATABASE &&
+    if (choice != CAPTURE_DATABASE && choice != CAPTURE_MAYBE_DATABASE &&
         !(flags & (NAME_HAS_WAL | NAME_HAS_JOURNAL)))
         return 0;
     kind = database_kind(dir_fd, name);

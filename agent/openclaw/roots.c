@@ -132,6 +132,15 @@ static int by_config(const struct chooser *c, const char *path, bool is_dir)
     return 0;
 }
 
+/* OpenClaw's own must be databases; a person's Thumbs.db need not. */
+static enum capture_choice choose_file(const char *rel, bool in_state)
+{
+    if (!section_is_database(rel))
+        return CAPTURE_TAKE;
+    return in_state && text_has_suffix(rel, ".sqlite") ? CAPTURE_DATABASE
+                                                       : CAPTURE_MAYBE_DATABASE;
+}
+
 static enum capture_choice choose_in_state(const struct chooser *c,
                                            const char *path, const char *rel,
                                            bool is_dir)
@@ -150,8 +159,7 @@ static enum capture_choice choose_in_state(const struct chooser *c,
         return CAPTURE_DESCEND;
     if (said != 1 && def != c->def)
         return CAPTURE_SKIP;
-    return !is_dir && section_is_database(rel) ? CAPTURE_DATABASE
-                                               : CAPTURE_TAKE;
+    return is_dir ? CAPTURE_TAKE : choose_file(rel, true);
 }
 
 static enum capture_choice choose(void *arg, const char *rel, bool is_dir)
@@ -164,10 +172,8 @@ static enum capture_choice choose(void *arg, const char *rel, bool is_dir)
         !is_excluded(c, rel, is_dir)) {
         if (c->of_state)
             choice = choose_in_state(c, path, rel, is_dir);
-        else if (!is_dir && section_is_database(rel))
-            choice = CAPTURE_DATABASE;
         else
-            choice = CAPTURE_TAKE;
+            choice = is_dir ? CAPTURE_TAKE : choose_file(rel, false);
     }
     free(path);
     return choice;

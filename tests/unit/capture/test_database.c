@@ -24,6 +24,8 @@
 static enum capture_choice databases(void *arg, const char *rel, bool is_dir)
 {
     (void)arg;
+    if (!is_dir && text_has_suffix(rel, ".db"))
+        return CAPTURE_MAYBE_DATABASE;
     return !is_dir && text_has_suffix(rel, ".sqlite") ? CAPTURE_DATABASE
                                                       : CAPTURE_TAKE;
 }
@@ -533,6 +535,27 @@ static void schema_beyond_the_library(void **state)
     sqlite3_close(db);
 }
 
+/* Many programs name their files "*.db": only one that must be a database is
+ * missed when it is none. */
+static void other_files_named_so_are_files(void **state)
+{
+    struct world *w = *state;
+    sqlite3 *db = open_db(w, "live.db");
+
+    fill(db, "wal", 50);
+    world_write(w, "Thumbs.db", "pictures of another program");
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 0);
+    assert_false(w->r.partial);
+    world_assert_text(w, "data/home/Thumbs.db", "pictures of another program");
+    assert_stored(w, "data/home/live.db", 50);
+    world_write(w, "own.sqlite", "no database any more");
+    world_backup(w);
+    assert_true(world_has_problem(w, "data/home/own.sqlite", "no SQLite"));
+    world_assert_text(w, "data/home/own.sqlite", "no database any more");
+    sqlite3_close(db);
+}
+
 static enum capture_choice cancel_here(void *arg, const char *rel, bool is_dir)
 {
     struct world *w = arg;
@@ -788,18 +811,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
-        T(wal_of_a_running_owner),      T(beside_wal_running),
-        T(beside_wal_left_over),        T(beside_wal_closed),
-        T(beside_rollback_running),     T(beside_rollback_closed),
-        T(while_others_commit_wal),     T(while_others_commit_rollback),
-        T(log_growth_is_limited),       T(time_is_limited),
-        T(exclusive_wal_owner),         T(hot_journal),
-        T(schema_of_a_newer_library),   T(schema_with_a_missing_module),
-        T(schema_beyond_the_library),   T(cancelled_in_a_copy),
-        T(no_room_for_a_copy),          T(damage_is_a_problem),
-        T(no_database_is_a_plain_file), T(databases_are_recognised),
-        T(single_database_root),        T(rows_are_canonical),
-        T(rows_fit_their_database),     T(rows_alone),
+        T(wal_of_a_running_owner),
+        T(beside_wal_running),
+        T(beside_wal_left_over),
+        T(beside_wal_closed),
+        T(beside_rollback_running),
+        T(beside_rollback_closed),
+        T(while_others_commit_wal),
+        T(while_others_commit_rollback),
+        T(log_growth_is_limited),
+        T(time_is_limited),
+        T(exclusive_wal_owner),
+        T(hot_journal),
+        T(schema_of_a_newer_library),
+        T(schema_with_a_missing_module),
+        T(schema_beyond_the_library),
+        T(cancelled_in_a_copy),
+        T(other_files_named_so_are_files),
+        T(no_room_for_a_copy),
+        T(damage_is_a_problem),
+        T(no_database_is_a_plain_file),
+        T(databases_are_recognised),
+        T(single_database_root),
+        T(rows_are_canonical),
+        T(rows_fit_their_database),
+        T(rows_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
