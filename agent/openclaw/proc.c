@@ -124,7 +124,48 @@ static bool looks_like_gateway(pid_t pid)
     return yes;
 }
 
+/* ---- whose word counts ---- */
+
+/* Temp folders and the process list are everybody's: what a lock file or an
+ * environment says is believed of the state's owner, of root and of us. */
+static bool is_believed(uid_t uid, const char *state_dir)
+{
+    struct stat st;
+
+    return uid == 0 || uid == geteuid() ||
+           (stat(state_dir, &st) == 0 && st.st_uid == uid);
+}
+
+static bool is_believed_process(pid_t pid, const char *state_dir)
+{
+    char path[64];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    return stat(path, &st) == 0 && is_believed(st.st_uid, state_dir);
+}
+
 /* ---- lock files ---- */
+
+/* A lock file as JSON; NULL when it is none, or none to be believed. */
+static json_t *read_lock(const char *path, const char *state_dir)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct buf text = {0};
+    json_t *j = NULL;
+    struct stat st;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        st.st_size <= LOCK_FILE_MAX && is_believed(st.st_uid, state_dir) &&
+        fd_pread_all(fd, buf_reserve(&text, (size_t)st.st_size),
+                     (size_t)st.st_size, 0) == 0)
+        j = json_loadb((char *)text.data, (size_t)st.st_size, 0, NULL);
+    close(fd);
+    buf_free(&text);
+    return j;
+}
 
 static const char *text_at(const json_t *j, const char *key)
 {
@@ -135,19 +176,13 @@ static const char *text_at(const json_t *j, const char *key)
 static bool lock_is_live(const char *path, const char *state_dir,
                          const char *config_path, bool inside, struct proc *out)
 {
-    struct buf text = {0};
-    const char *state, *config;
+    json_t *j = read_lock(path, state_dir);
+    const char *state = text_at(j, "stateDir");
+    const char *config = text_at(j, "configPath");
     bool live = false;
-    json_t *j;
 
-    if (file_read(path, LOCK_FILE_MAX, &text, NULL) < 0) {
-        buf_free(&text);
+    if (!j)
         return false;
-    }
-    j = json_loadb((char *)text.data, text.len, 0, NULL);
-    buf_free(&text);
-    state = text_at(j, "stateDir");
-    config = text_at(j, "configPath");
     if (inside || (state ? strcmp(state, state_dir) == 0
                          : config && strcmp(config, config_path) == 0)) {
         json_t *start = json_object_get(j, "startTime");
@@ -248,7 +283,8 @@ static bool is_our_gateway(pid_t pid, void *arg)
 {
     struct search *s = arg;
 
-    if (!looks_like_gateway(pid) || !uses_state(pid, s->state_dir))
+    if (!looks_like_gateway(pid) || !uses_state(pid, s->state_dir) ||
+        !is_believed_process(pid, s->state_dir))
         return false;
     *s->out = (struct proc){.pid = pid, .start = proc_start_time(pid)};
     return s->out->start != 0;
@@ -279,7 +315,8 @@ static bool is_gateway_of_home(pid_t pid, void *arg)
     struct env env = {0};
     const char *home;
 
-    if (looks_like_gateway(pid) && env_add_process(&env, pid) == 0) {
+    if (looks_like_gateway(pid) && is_believed_process(pid, s->home) &&
+        env_add_process(&env, pid) == 0) {
         home = env_get(&env, "HOME");
         if (home && strcmp(home, s->home) == 0)
             s->state_dir = state_dir_of(&env, home, NULL, 0);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "agent/openclaw/proc.h"
 #include "agent/openclaw/sections.h"
 #include "agent/openclaw/unit.h"
 #include "common/base/files.h"
@@ -539,6 +540,36 @@ static void bad_extra_lines_are_refused(void **state)
     assert_non_null(strstr(buf_str(&node.notes), "does not exist"));
 }
 
+/* The folder for locks is everybody's: a stranger must not choose which process
+ * is taken for the gateway, and stopped. */
+static void locks_of_strangers_do_not_count(void **state)
+{
+    char dir[] = "/tmp/openclaw-test-XXXXXX", path[80], text[400];
+    struct proc p;
+    FILE *f;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/gateway.ab.lock", dir);
+    snprintf(text, sizeof(text),
+             "{\"pid\": %d, \"startTime\": %llu, \"stateDir\": \"%s\"}",
+             (int)getppid(), (unsigned long long)proc_start_time(getppid()),
+             node.state);
+    f = fopen(path, "w");
+    assert_true(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    assert_true(proc_find_gateway(node.state, "", &p));
+    assert_int_equal(p.pid, getppid());
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_false(proc_find_gateway(node.state, "", &p));
+    }
+    /* nor does one that would be waited for */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(proc_find_gateway(node.state, "", &p));
+    assert_int_equal(tree_remove(dir, NULL), 0);
+}
+
 /* Folders that the config names and that are not there, or cannot be reached:
  * said, or left to the capture to name. */
 static void missing_workspaces_are_said(void **state)
@@ -583,6 +614,7 @@ int main(void)
         TEST(choosing_sections),
         TEST(bad_extra_lines_are_refused),
         TEST(missing_workspaces_are_said),
+        TEST(locks_of_strangers_do_not_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
