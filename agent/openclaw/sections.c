@@ -318,6 +318,8 @@ bool section_restore_only(int era, const char *at)
         "config/cron/cron/*.bak",
         "config/cron/cron/*.migrated",
         "config/state/config-journal-fingerprint.key",
+        "config/state/identity/*.json.*",
+        "config/state/devices/*.json.*",
         "config/agents/agents/*/agent/models.json",
         "config/credentials/agents/*/agent/*.migrated-*",
         "data/sessions/agents/*/session-sqlite-import-archive/**",

@@ -205,6 +205,13 @@ static void some_files_are_for_a_restore_only(void **state)
     assert_true(
         section_restore_only(ERA_FILES, "config/env/gateway.systemd.env"));
     assert_false(section_restore_only(ERA_FILES, "config/env/.env"));
+    /* a key of the device that an upgrade has put aside */
+    assert_true(section_restore_only(
+        ERA_SQLITE, "config/state/identity/device.json.migrated-1-x"));
+    assert_true(section_restore_only(ERA_FILES,
+                                     "config/state/devices/paired.json.bak"));
+    assert_false(
+        section_restore_only(ERA_FILES, "config/state/identity/device.json"));
     assert_true(section_restore_only(
         ERA_FILES, "config/agents/agents/main/agent/models.json"));
     assert_false(section_restore_only(
