@@ -223,10 +223,8 @@ crontab_of() { if [ "$1" = "$me" ]; then crontab "$2"; else crontab -u "$1" "$2"
 crontab_list() { if [ "$1" = "$me" ]; then crontab -l; else crontab -u "$1" -l; fi 2>/dev/null; }
 
 running_as() { # INSTANCE MODE: yes or no
-  case $2 in
-    cron) if keeper_pid "$1" >/dev/null; then say yes; else say no; fi ;;
-    *) if sysctl_ is-active -q "$(unit_name "$1")" 2>/dev/null; then say yes; else say no; fi ;;
-  esac
+  if [ "$2" = cron ]; then keeper_pid "$1" >/dev/null; else sysctl_ is-active -q "$(unit_name "$1")" 2>/dev/null; fi &&
+    say yes || say no
 }
 mode_of() { # INSTANCE: how it was installed
   if [ -e "$(state_dir_of "$1")/keeper" ]; then say cron; else say "$scope"; fi
@@ -342,7 +340,6 @@ put() {
 undo() {
   [ -n "$undo_needed" ] || return 0
   undo_needed=
-  say "bootstrap: taking back what was done" >&2
   stop_instance "$instance" "$mode" >/dev/null 2>&1
   printf %s "$made" | while IFS= read -r path; do
     [ -z "$path" ] || rm -rf -- "$path"
@@ -381,7 +378,8 @@ Type=notify
 NotifyAccess=main
 ExecStart=/usr/local/bin/ocm-agent --config /etc/ocm/agent-%i.conf run
 User=%i
-Restart=on-failure
+Restart=always
+RestartPreventExitStatus=3
 RestartSec=2
 WatchdogSec=60
 TimeoutStopSec=120
@@ -415,6 +413,8 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 SystemCallFilter=@chown sched_setaffinity setpriority
+# the process that opens databases out of a backup locks itself in with these
+SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self
 SystemCallErrorNumber=EPERM
 
 [Install]
@@ -432,7 +432,8 @@ Documentation=man:ocmctl(1)
 Type=notify
 NotifyAccess=main
 ExecStart=%h/.local/bin/ocm-agent --config %h/.config/ocm/agent-%i.conf run
-Restart=on-failure
+Restart=always
+RestartPreventExitStatus=3
 RestartSec=2
 WatchdogSec=60
 TimeoutStopSec=120
@@ -456,6 +457,8 @@ case $pid in '' | *[!0-9]*) ;; *)
   if [ "$pid" != $$ ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q ocm-agent-keep; then exit 0; fi ;;
 esac
 umask 077
+OCM_AGENT_KEPT=yes # says that what ends is started again
+export OCM_AGENT_KEPT
 echo $$ >"$dir/keeper.pid" || exit 1
 trap '[ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child"; }; rm -f "$dir/keeper.pid"; exit 0' TERM INT
 trap '' HUP
@@ -463,7 +466,8 @@ while :; do
   if [ "$(wc -c <"$dir/agent.log" 2>/dev/null || echo 0)" -gt 1000000 ]; then mv -f "$dir/agent.log" "$dir/agent.log.1"; fi
   "$agent" --config "$conf" run >>"$dir/agent.log" 2>&1 </dev/null &
   child=$!
-  wait "$child" && break
+  wait "$child"
+  [ $? != 3 ] || break # it was uninstalled
   child=
   sleep 5 &
   wait $!
@@ -516,6 +520,13 @@ stop_instance() { # INSTANCE MODE
   return 0
 }
 
+# Is what runs not the program that is installed now? (Of several agents each is installed for itself.)
+runs_another() {
+  if [ "$mode" = cron ] || [ -e "$state_dir/upgrade.conf" ]; then return 1; fi
+  exe=$(readlink "/proc/$(sysctl_ show -p MainPID --value "$(unit_name "$instance")")/exe")
+  [ -n "$exe" ] && [ "$exe" != "$bin" ]
+}
+
 log_of() { # INSTANCE
   if [ "$mode" = cron ]; then
     tail -n 20 "$state_dir/agent.log" 2>/dev/null
@@ -529,6 +540,10 @@ log_of() { # INSTANCE
 
 # ---- install ----
 
+# A user's services end with its last login unless they linger; whether a user may ask for that is the
+# administrator's choice
+may_linger() { lingers "$me" || loginctl enable-linger "$me" 2>/dev/null; }
+
 choose_mode() {
   init=$(init_system)
   scope=$(scope_here)
@@ -537,8 +552,10 @@ choose_mode() {
       mode=cron
     elif [ "$scope" = system ]; then
       mode=system
-    else
+    elif [ -n "$dry" ] || may_linger; then
       mode=user
+    else
+      mode=cron
     fi
   fi
   case $mode in
@@ -548,9 +565,10 @@ choose_mode() {
       ;;
     user)
       [ "$uid" != 0 ] || die "--mode user is for a user, not for root"
+      [ -n "$dry" ] || may_linger || die "services of $me would end with the login: have an administrator run loginctl enable-linger $me, or use --mode cron"
       [ "$init" = systemd ] || die "--mode user needs systemd, here is $init: use --mode cron"
       ;;
-    cron) have crontab || die "there is neither systemd nor cron to keep an agent running" ;;
+    cron) have crontab || die "there is neither a lingering systemd nor cron to keep an agent running" ;;
     *) die "--mode is system, user or cron" ;;
   esac
 }
@@ -602,8 +620,8 @@ choose_agent() {
   fi
   [ -f "$agent" ] || die "$agent is not there"
   new_sum=$(sha256_of "$agent") || die "no program here computes a SHA-256"
-  if [ -n "$sums" ]; then
-    case ,$sums, in
+  if [ -n "$sha256" ]; then
+    case ,$sha256, in
       *",$new_sum,"*) ;;
       *) die "$agent has checksum $new_sum, which is not the one that was promised: it was damaged or replaced on its way; nothing was changed" ;;
     esac
@@ -622,6 +640,13 @@ put_agent() {
   [ -n "$(agent_version "$bin.ocm-new")" ] ||
     die "the agent does not run on this machine ($(uname -m), $(libc_kind)): $("$bin.ocm-new" --version 2>&1 </dev/null | head -n 1)"
   mv -f "$bin.ocm-new" "$bin" || die "$bin cannot be written"
+  # a copy that came over the controller's connection would run in its place
+  for conf in "$state_base"/*/upgrade.conf; do
+    if [ -e "$conf" ]; then
+      keep_old "$conf"
+      rm -f "$conf"
+    fi
+  done
   if have restorecon; then restorecon "$bin" 2>/dev/null; fi
   changed=yes
 }
@@ -670,11 +695,6 @@ put_files() {
   esac
 }
 
-linger() {
-  if lingers "$user"; then return 0; fi
-  act loginctl enable-linger "$user"
-}
-
 # The user's manager may just have been started by lingering
 wait_for_manager() {
   [ -z "$dry" ] || return 0
@@ -702,7 +722,7 @@ join() {
   if [ -s "$state_dir/identity.conf" ] && [ -s "$state_dir/node.pem" ] && [ -s "$state_dir/ca.pem" ]; then joined=yes; fi
   if [ -n "$joined" ] && [ -z "$rejoin" ]; then return 0; fi
   if [ -n "$dry" ]; then
-    say "would: ocm-agent join --controller $controller --name ${node:-HOSTNAME}"
+    say "would: ocm-agent join --controller $controller --name ${name:-HOSTNAME}"
     return 0
   fi
   [ -n "$controller" ] || die "where is the controller? give --controller HOST[:PORT]"
@@ -710,33 +730,23 @@ join() {
   for file in identity.conf node.pem ca.pem; do
     if [ -e "$state_dir/$file" ]; then keep_old "$state_dir/$file"; else note_made "$state_dir/$file"; fi
   done
-  printf '%s\n' "$token" | as_user "$bin" --config "$conf_dir/agent-$instance.conf" join --controller "$controller" ${node:+--name "$node"} 2>"$work/join" ||
+  printf '%s\n' "$token" | as_user "$bin" --config "$conf_dir/agent-$instance.conf" join --controller "$controller" ${name:+--name "$name"} 2>"$work/join" ||
     die "joining failed: $(tail -n 1 "$work/join" | sed 's/^.*ocm-agent: //')"
   token=
   changed=yes
+  say "joined=$(conf_value_plain "$state_dir/identity.conf" node_id)"
 }
 
 install_() {
-  dry='' mode='' user='' state='' instance='' agent='' sums='' controller='' node='' rejoin='' gateway_unit=''
-  token='' changed='' old_crontab='' was_running=no marker=''
+  dry='' mode='' user='' state='' instance='' agent='' sha256='' controller='' name='' rejoin='' gateway_unit=''
+  token='' changed='' old_crontab='' was_running=no
   while [ $# -gt 0 ]; do
     case $1 in
       --dry-run) dry=yes ;;
       --rejoin) rejoin=yes ;;
-      --ready) marker=yes ;; # for ocmctl: a line when standard input is wanted
       --mode | --user | --state | --instance | --agent | --sha256 | --controller | --name | --gateway-unit)
         [ $# -gt 1 ] || die "$1 wants a value"
-        case $1 in
-          --mode) mode=$2 ;;
-          --user) user=$2 ;;
-          --state) state=${2%/} ;;
-          --instance) instance=$2 ;;
-          --agent) agent=$2 ;;
-          --sha256) sums=$2 ;;
-          --controller) controller=$2 ;;
-          --name) node=$2 ;;
-          --gateway-unit) gateway_unit=$2 ;;
-        esac
+        eval "$(printf %s "${1#--}" | tr - _)=\$2"
         shift
         ;;
       *) die "unknown option '$1'; see the head of this script" ;;
@@ -745,9 +755,9 @@ install_() {
   done
   if [ -z "$dry" ]; then
     if [ -t 0 ]; then say "The token of 'ocmctl node token' (empty when this agent has joined already):" >&2; fi
-    [ -z "$marker" ] || say ocm-ready
     IFS= read -r token || true
   fi
+  state=${state%/}
   choose_mode
   [ "$scope" = system ] || user_bus
   paths_of "$scope"
@@ -763,7 +773,6 @@ install_() {
   put_files
   if [ "$mode" = cron ] && [ -z "$dry" ]; then : >"$state_dir/keeper"; fi
   join
-  [ "$mode" != user ] || linger
   [ "$mode" != user ] || wait_for_manager
   [ "$mode" != cron ] || put_cron
   if [ -n "$dry" ]; then
@@ -771,7 +780,7 @@ install_() {
     exit 0
   fi
   if [ "$mode" = cron ] && [ "$was_running" = yes ] && [ -n "$changed" ]; then stop_instance "$instance" cron; was_running=no; fi
-  if [ "$was_running" = no ] || [ -n "$changed" ]; then
+  if [ "$was_running" = no ] || [ -n "$changed" ] || runs_another; then
     start_instance "$instance" || {
       log_of "$instance" >&2
       die "the agent does not start"

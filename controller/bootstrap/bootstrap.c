@@ -259,6 +259,16 @@ static void take_value(const char *text, const char *key, char *out, size_t cap)
     }
 }
 
+/* The script's name before its words says nothing to a person. */
+static void drop_prefix(struct error *e)
+{
+    static const char prefix[] = "bootstrap: ";
+
+    if (e && text_has_prefix(e->text, prefix))
+        memmove(e->text, e->text + strlen(prefix),
+                strlen(e->text + strlen(prefix)) + 1);
+}
+
 static int install(struct flow *f, struct bootstrap_item *it, struct error *e)
 {
     char *line = install_line(f, it);
@@ -278,7 +288,14 @@ static int install(struct flow *f, struct bootstrap_item *it, struct error *e)
     if (rc == 0)
         rc = ssh_check(f->ssh, &cmd, e);
     secret_wipe(token, sizeof(token));
-    if (rc == 0) {
+    if (rc < 0) {
+        char joined[40] = "";
+
+        take_value(buf_str(&cmd.out), "joined", joined, sizeof(joined));
+        if (joined[0] && rc == OCM_E_FAILED)
+            f->h->forget(f->o->arg, joined);
+        drop_prefix(e);
+    } else {
         const char *out = buf_str(&cmd.out);
 
         take_value(out, "node_id", it->node_id, sizeof(it->node_id));
@@ -293,19 +310,15 @@ static int install(struct flow *f, struct bootstrap_item *it, struct error *e)
     return rc;
 }
 
-/* What would be done, in the script's own words. As the login: sudo is for
- * deeds. */
-static int install_dry(struct flow *f, const struct bootstrap_item *it,
-                       struct error *e)
+static void install_dry(struct flow *f, const struct bootstrap_item *it)
 {
     char *line = install_line(f, it);
-    struct ssh_command cmd = {.timeout_ms = INSTALL_MS};
+    char *shown = mem_printf("%s%s%s", f->plan->sudo ? "sudo " : "",
+                             line + strlen("exec "), it->join ? " <token" : "");
 
-    (void)e;
-    f->h->would(f->o->arg, line);
+    f->h->would(f->o->arg, shown);
+    free(shown);
     free(line);
-    ssh_command_fini(&cmd);
-    return 0;
 }
 
 /* ---- after it ---- */
@@ -323,7 +336,6 @@ static void add_log(struct flow *f, const struct bootstrap_item *it,
     if (e && ssh_run(f->ssh, &cmd, NULL) == 0 && cmd.out.len > 0) {
         char *text = buf_str(&cmd.out), *last;
 
-        text[strcspn(text, "")] = '\0';
         while (cmd.out.len > 0 && text[cmd.out.len - 1] == '\n')
             text[--cmd.out.len] = '\0';
         last = strrchr(text, '\n');
@@ -356,8 +368,10 @@ static int one_item(struct flow *f, struct bootstrap_item *it, struct error *e)
     char text[100];
     int rc;
 
-    if (f->o->dry_run)
-        return install_dry(f, it, e);
+    if (f->o->dry_run) {
+        install_dry(f, it);
+        return 0;
+    }
     snprintf(text, sizeof(text), "installing for %s", it->state.user);
     step(f, text);
     rc = install(f, it, e);

@@ -73,6 +73,8 @@ struct bootstrap_hooks {
     /* A one-use token into `token` (cap bytes; wiped by the caller). */
     int (*token)(void *arg, const char *name, char *token, size_t cap,
                  struct error *e);
+    /* A node that joined and was then taken back with all the rest. */
+    void (*forget)(void *arg, const char *node_id);
     /* Wait until the controller hears the node. */
     int (*heard)(void *arg, const char *node_id, struct error *e);
     /* The first backup; a line about it into `out`. */

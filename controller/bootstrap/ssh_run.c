@@ -185,7 +185,7 @@ static int pump(struct run *r, struct error *e)
         look_for_ready(r);
         if (!ended && !answer_sudo(r))
             return error_set(e, OCM_E_AUTH,
-                             r->tries > SUDO_TRIES
+                             r->tries > 1
                                  ? "sudo does not accept the password"
                                  : "sudo wants a password and nobody gave it");
         feed(r);

@@ -46,6 +46,11 @@ struct add {
     char *helper, *agent_dir; /* owned */
 };
 
+/* ---- cmd_node_add.c ---- */
+/* Where agents are: --agent-dir, /usr/lib/ocm/agents, or beside the folder of
+ * this program. Caller frees. */
+char *add_agent_dir(struct cli *c);
+
 /* ---- add_terminal.c ---- */
 void add_terminal_open(struct add *a);
 void add_terminal_close(struct add *a);

@@ -109,6 +109,13 @@ static int take_token(void *arg, const char *name, char *token, size_t cap,
     return 0;
 }
 
+static void forget(void *arg, const char *node_id)
+{
+    struct error e = {0};
+
+    json_decref(request_node(arg, "DELETE", NULL, &e, node_id, ""));
+}
+
 static int pause_a_little(struct error *e)
 {
     if (cli_interrupted)
@@ -253,7 +260,7 @@ static void describe(struct buf *b, const struct add_host *h,
 {
     const struct remote *r = plan->remote;
 
-    buf_printf(b, "%s: %s on %s (%s, %s, %s)%s\n", h->text, r->user, r->host,
+    buf_printf(b, "%s: %s (%s, %s, %s)%s\n", h->text, r->host,
                r->os[0] ? r->os : "unknown system", r->arch, r->init,
                plan->sudo ? ", root by sudo" : "");
     if (plan->host_key[0])
@@ -294,6 +301,7 @@ const struct bootstrap_hooks add_hooks = {
     .knows = knows,
     .address = address,
     .token = take_token,
+    .forget = forget,
     .heard = heard,
     .backup = backup,
     .keep = keep,

@@ -172,6 +172,8 @@ void plan_show(struct cli *c, const json_t *plan);
 size_t plan_blocking(const json_t *plan);
 void diff_show(struct cli *c, const json_t *diff, bool stat);
 void backup_show(struct cli *c, const json_t *result);
+/* A token's answer as a line for bootstrap.sh. */
+int token_script(struct cli *c, const json_t *doc);
 void snapshot_table(struct cli *c, const json_t *snapshots);
 
 /* ---- commands ---- */
@@ -179,6 +181,7 @@ int cmd_status(struct cli *c);
 int cmd_node_list(struct cli *c);
 int cmd_node_show(struct cli *c);
 int cmd_node_add(struct cli *c);
+int cmd_node_script(struct cli *c);
 int cmd_node_token(struct cli *c);
 int cmd_node_remove(struct cli *c);
 int cmd_node_rename(struct cli *c);

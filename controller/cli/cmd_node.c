@@ -145,6 +145,8 @@ int cmd_node_token(struct cli *c)
         return code;
     if (c->json) {
         give_json(c, doc);
+    } else if (arg_flag(c, "script")) {
+        token_script(c, doc);
     } else {
         say(c,
             "Run this on the node as OpenClaw's user; it works once, until "

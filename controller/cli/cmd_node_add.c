@@ -343,23 +343,28 @@ static int finish(struct add *a)
 
 /* ---- where things are ---- */
 
-static void find_programs(struct add *a)
+/* This very program: ssh starts it again to ask. */
+static char *own_path(void)
 {
-    const char *given = arg_option(a->c, "agent-dir");
-    char *slash;
+    char *path = realpath("/proc/self/exe", NULL);
 
-    a->helper = realpath("/proc/self/exe", NULL);
-    if (!a->helper)
-        a->helper = mem_strdup("/usr/bin/ocmctl");
-    if (given) {
-        a->agent_dir = mem_strdup(given);
-    } else if (dir_exists(AGENTS_INSTALLED)) {
-        a->agent_dir = mem_strdup(AGENTS_INSTALLED);
-    } else {
-        slash = strrchr(a->helper, '/');
-        a->agent_dir =
-            mem_printf("%.*s/../agents", (int)(slash - a->helper), a->helper);
-    }
+    return path ? path : mem_strdup("/usr/bin/ocmctl");
+}
+
+char *add_agent_dir(struct cli *c)
+{
+    const char *given = arg_option(c, "agent-dir");
+    char *own, *dir;
+
+    if (given)
+        return mem_strdup(given);
+    if (dir_exists(AGENTS_INSTALLED))
+        return mem_strdup(AGENTS_INSTALLED);
+    own = own_path();
+    *strrchr(own, '/') = '\0';
+    dir = mem_printf("%s/../agents", own);
+    free(own);
+    return dir;
 }
 
 static void add_fini(struct add *a)
@@ -401,7 +406,8 @@ int cmd_node_add(struct cli *c)
     pthread_mutex_init(&a.lock, NULL);
     pthread_mutex_init(&a.asking_lock, NULL);
     pthread_mutex_init(&a.out_lock, NULL);
-    find_programs(&a);
+    a.helper = own_path();
+    a.agent_dir = add_agent_dir(c);
     add_terminal_open(&a);
     code = add_read_secrets(&a, arg_option(c, "password-fd"));
     if (code == 0)
