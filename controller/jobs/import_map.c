@@ -87,6 +87,11 @@ static int check_sums(struct import *im, struct import_entry **files,
     const char *at = buf_str(&im->sums), *end = at + im->sums.len;
     int rc = 0;
 
+    for (size_t i = 1; rc == 0 && i < count; i++) {
+        if (strcmp(files[i - 1]->path, files[i]->path) == 0)
+            rc = error_set(im->e, OCM_E_DENIED, "%s stands twice in it",
+                           files[i]->path);
+    }
     while (rc == 0 && at < end) {
         const char *nl = memchr(at, '\n', (size_t)(end - at));
         size_t len = nl ? (size_t)(nl - at) : (size_t)(end - at);
