@@ -7,6 +7,8 @@
 #include <string.h>
 #include <uv.h>
 
+#include "common/base/text.h"
+
 static const struct {
     int code;
     const char *name;
@@ -19,20 +21,13 @@ static const struct {
 
 #define TABLE_LEN (sizeof(table) / sizeof(table[0]))
 
-/* Texts may quote bytes of a peer: nothing in them may drive a terminal. */
-static void clean(char *s)
-{
-    for (; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
-    }
-}
-
+/* Texts may quote bytes of a peer: nothing in them may drive a terminal; and
+ * they travel to peers, who take nothing but UTF-8. */
 static void __attribute__((format(printf, 2, 0)))
 set_text(struct error *e, const char *fmt, va_list ap)
 {
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
-    clean(e->text);
+    text_clean(e->text);
 }
 
 int error_set(struct error *e, int code, const char *fmt, ...)
@@ -61,6 +56,7 @@ int error_errno(struct error *e, const char *fmt, ...)
         va_end(ap);
         len = strlen(e->text);
         snprintf(e->text + len, sizeof(e->text) - len, ": %s", strerror(err));
+        text_clean(e->text + len);
     }
     return -err;
 }
@@ -79,6 +75,7 @@ int error_prefix(struct error *e, const char *fmt, ...)
     va_end(ap);
     len = strlen(e->text);
     snprintf(e->text + len, sizeof(e->text) - len, ": %s", old);
+    text_clean(e->text + len);
     return e->code;
 }
 

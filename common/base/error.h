@@ -51,7 +51,7 @@ struct error {
 
 /* Set `e` (may be NULL) and return `code`, so that a failure is one line:
  * `return error_set(e, OCM_E_LIMIT, "frame of %zu bytes", n);`
- * Control characters of the text are replaced. */
+ * What text_clean does not let through is replaced. */
 int error_set(struct error *e, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/text.h"
+
 static const char *log_program = "ocm";
 static enum log_level log_max = LOG_INFO;
 static int log_journal; /* stderr is read by journald */
@@ -63,10 +65,7 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
     va_end(ap);
-    for (char *p = line + len; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    }
+    text_clean(line + len);
     len = strlen(line);
     line[len++] = '\n';
     /* one write, so that lines of several threads never mix */

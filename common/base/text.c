@@ -158,12 +158,40 @@ bool utf8_is_valid(const void *p, size_t len)
     return true;
 }
 
+/* Bytes of the code point at `s`, 0 when it is nothing to be shown. */
+static size_t shown_len(const uint8_t *s, const uint8_t *end)
+{
+    size_t n = *s < 0x20 || *s == 0x7f ? 0 : utf8_len(s, end);
+
+    if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) /* C1: U+0080 to U+009F */
+        return 0;
+    if (n == 3 && s[0] == 0xe2 &&
+        ((s[1] == 0x80 && s[2] >= 0xaa && s[2] <= 0xae) || /* U+202A to 202E */
+         (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9)))  /* U+2066 to 2069 */
+        return 0;
+    return n;
+}
+
+void text_clean(char *text)
+{
+    uint8_t *s = (uint8_t *)text, *end = s + strlen(text);
+
+    while (s < end) {
+        size_t n = shown_len(s, end);
+
+        if (n == 0)
+            *s++ = '?';
+        else
+            s += n;
+    }
+}
+
 void text_escape(struct buf *out, const void *p, size_t len)
 {
     const uint8_t *s = p, *end = s + len;
 
     while (s < end) {
-        size_t n = *s < 0x20 || *s == 0x7f ? 0 : utf8_len(s, end);
+        size_t n = shown_len(s, end);
 
         if (n == 0)
             buf_printf(out, "\\x%02x", *s++);

@@ -30,10 +30,14 @@ bool name_is_valid(const char *s);
 /* Well-formed UTF-8 without NUL? */
 bool utf8_is_valid(const void *p, size_t len);
 
-/* Append bytes for people and JSON: well-formed UTF-8 as it is, control bytes
- * and broken UTF-8 as \xNN. */
+/* Append bytes for people and JSON: well-formed UTF-8 as it is, broken UTF-8
+ * and what drives a terminal or turns the direction of a line (control
+ * characters, the bidirectional overrides and isolates) as \xNN. */
 struct buf;
 void text_escape(struct buf *out, const void *p, size_t len);
+/* The same in place, for one line of text that may have been cut within a
+ * character: a '?' for each such byte. It is well-formed UTF-8 afterwards. */
+void text_clean(char *s);
 
 bool text_has_prefix(const char *s, const char *prefix);
 bool text_has_suffix(const char *s, const char *suffix);

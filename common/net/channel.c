@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/net/channel_internal.h"
 
 static void on_timer(uv_timer_t *timer);
@@ -343,6 +344,7 @@ static void begin_close(struct channel *ch, int code, const char *why,
     ch->hard = hard;
     ch->status = code;
     snprintf(ch->why, sizeof(ch->why), "%s", why ? why : "");
+    text_clean(ch->why);
     if (why)
         pack_error(code, ch->why, &ch->goodbye);
     channel_tell_streams(ch);

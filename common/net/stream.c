@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/net/channel_internal.h"
 #include "common/net/envelope.h"
 
@@ -178,6 +179,7 @@ int stream_send_log(struct stream *s, const char *level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    text_clean(text);
     body.level = (char *)level;
     body.text = text;
     m.body_case = OCM__ENVELOPE__BODY_LOG_LINE;

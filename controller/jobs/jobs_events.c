@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "controller/jobs/jobs_internal.h"
 
 #define PROGRESS_KEEP_MS 1000
@@ -139,6 +140,7 @@ void job_log(struct job *j, const char *level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    text_clean(text);
     json_object_set_new(body, "level", json_text(level));
     json_object_set_new(body, "text", json_text(text));
     job_event(j, "log", body);

@@ -100,6 +100,37 @@ static int parse(const char *text, struct sample *s, struct error *e)
                       e);
 }
 
+/* What is shown, sent or logged is UTF-8 and drives no terminal. */
+static void texts_are_clean(void **state)
+{
+    struct error e = {0};
+    struct buf b = {0};
+    char wide[ERROR_TEXT_MAX + 64] = "a";
+
+    (void)state;
+    for (size_t i = 1; i + 3 < sizeof(wide); i += 2)
+        memcpy(wide + i, "\xc3\xa9", 3);
+    error_set(&e, OCM_E_INVALID, "%s", wide); /* cut within a character */
+    assert_true(strlen(e.text) > ERROR_TEXT_MAX - 4);
+    assert_true(utf8_is_valid(e.text, strlen(e.text)));
+    error_prefix(&e, "b");
+    assert_true(utf8_is_valid(e.text, strlen(e.text)));
+    error_set(&e, OCM_E_INVALID,
+              "not \xff\xc3(, a\x1b[31m, \u202ebad"
+              "\xc2\x85");
+    assert_string_equal(e.text, "not ?"
+                                "?(, a?[31m, ???bad??");
+    error_set(&e, OCM_E_INVALID, "\u00e9\u200f\u4e2d\U0001f980");
+    assert_string_equal(e.text, "\u00e9\u200f\u4e2d\U0001f980");
+    text_escape(&b,
+                "\u202e\u2066x\u00a0"
+                "\xc2\x9b",
+                11);
+    assert_string_equal(buf_str(&b),
+                        "\\xe2\\x80\\xae\\xe2\\x81\\xa6x\u00a0\\xc2\\x9b");
+    buf_free(&b);
+}
+
 static void config_is_strict(void **state)
 {
     struct sample s = {0};
@@ -307,6 +338,7 @@ int main(void)
         cmocka_unit_test(names_are_strict),
         cmocka_unit_test(paths_end_on_boundaries),
         cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(texts_are_clean),
         cmocka_unit_test(config_is_strict),
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(time_round_trips),

@@ -639,10 +639,15 @@ static void the_last_words_of_who_left_arrive(void **state)
 static void say_error(struct stream *s, Ocm__Envelope *first, void *arg)
 {
     struct error why = {0};
+    char wide[2 * ERROR_TEXT_MAX];
 
     (void)arg;
     stream_message_free(first);
     stream_send_log(s, "info", "about to %s", "fail");
+    /* a name from a disk, which is no UTF-8, and is cut in the middle */
+    memset(wide, 0xe9, sizeof(wide) - 1);
+    wide[sizeof(wide) - 1] = 0;
+    stream_send_log(s, "info", "%s", wide);
     stream_send_progress(s, &(Ocm__Progress)OCM__PROGRESS__INIT);
     error_set(&why, OCM_E_SPACE, "the disk of the node is full");
     stream_send_error(s, &why);
