@@ -63,6 +63,12 @@ static const struct conf_key keys[] = {
       "how much its WAL may grow meanwhile"),
 };
 
+const struct conf_key *agent_conf_keys(size_t *count)
+{
+    *count = ARRAY_LEN(keys);
+    return keys;
+}
+
 int agent_conf_load(const char *path, struct agent_conf *out, struct error *e)
 {
     int rc;

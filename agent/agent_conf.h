@@ -25,6 +25,9 @@ struct agent_conf {
 int agent_conf_load(const char *path, struct agent_conf *out, struct error *e);
 void agent_conf_free(struct agent_conf *c);
 
+/* The keys, in the order of the manual page. */
+const struct conf_key *agent_conf_keys(size_t *count);
+
 /* The OpenClaw part, borrowed from `c`. */
 struct openclaw_conf agent_conf_openclaw(const struct agent_conf *c);
 

@@ -46,6 +46,12 @@ static const struct conf_key keys[] = {
       "how long a node may say nothing in a backup or plan"),
 };
 
+const struct conf_key *controller_conf_keys(size_t *count)
+{
+    *count = ARRAY_LEN(keys);
+    return keys;
+}
+
 static void fall_back(char **value, const char *dir, const char *name)
 {
     if (**value)

@@ -31,4 +31,7 @@ int controller_conf_load(const char *path, struct controller_conf *out,
                          struct error *e);
 void controller_conf_free(struct controller_conf *c);
 
+/* The keys, in the order of the manual page. */
+const struct conf_key *controller_conf_keys(size_t *count);
+
 #endif
