@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conf_man agent|controller: the manual page of a config file, from the table
  * of its keys. Runs when OCM is built. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,26 +41,26 @@ static void give_type(const struct conf_key *k)
     case CONF_STRING:
         break;
     case CONF_PATH:
-        fputs("An absolute path. ", stdout);
+        fputs("An absolute path.\n", stdout);
         break;
     case CONF_BOOL:
-        fputs("yes or no. ", stdout);
+        fputs("Yes or no.\n", stdout);
         break;
     case CONF_INT:
         if (k->min || k->max)
-            printf("A number from %lld to %lld. ", (long long)k->min,
+            printf("A number from %lld to %lld.\n", (long long)k->min,
                    (long long)k->max);
         else
-            fputs("A number. ", stdout);
+            fputs("A number.\n", stdout);
         break;
     case CONF_BYTES:
-        fputs("A size, such as 512M or 2G. ", stdout);
+        fputs("A size, such as 512M or 2G.\n", stdout);
         break;
     case CONF_TIME:
-        fputs("A time, such as 30s, 15m or 2h. ", stdout);
+        fputs("A time, such as 30s, 15m or 2h.\n", stdout);
         break;
     case CONF_LIST:
-        fputs("May stand several times. ", stdout);
+        fputs("May stand several times.\n", stdout);
         break;
     }
 }
@@ -69,9 +70,10 @@ static void give_key(const struct conf_key *k)
     fputs(".TP\n.B ", stdout);
     give(k->key);
     fputs("\n", stdout);
-    give_type(k);
-    give(k->help);
+    putchar(toupper((unsigned char)k->help[0]));
+    give(k->help + 1);
     fputs(".\n", stdout);
+    give_type(k);
     if (k->fallback && *k->fallback) {
         fputs("Default: ", stdout);
         give(k->fallback);
