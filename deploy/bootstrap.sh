@@ -860,6 +860,7 @@ remove() {
   if [ -n "$(instances)" ] || [ -n "$dry" ]; then return 0; fi
   rm -f -- "$bin" "$keep" "$unit_dir/ocm-agent@.service"
   rmdir "$(dirname "$keep")" "$conf_dir" "$state_base" 2>/dev/null
+  if [ "$scope" = user ]; then (cd "$HOME" && rmdir -p .local/lib .config/systemd/user .config .local/state .local/bin 2>/dev/null); fi
   if [ "$(init_system)" = systemd ]; then sysctl_ daemon-reload 2>/dev/null; fi
   say "removed=agent"
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The master: `ssh -M -N` in the foreground of nobody -> its helpers ask over
- * the channel -> its control socket appears: logged in. It ends before that:
- * its last words say why. Closed by TERM; nothing of it stays behind. */
+/* The master: `ssh -M` in the foreground of nobody, its session a `cat` that
+ * ends with us -> its helpers ask over the channel -> its control socket
+ * appears: logged in. It ends before that: its last words say why. Closed by
+ * TERM; nothing of it stays behind. */
 #include "controller/bootstrap/ssh.h"
 
 #include <errno.h>
@@ -97,6 +98,7 @@ static void add_target(struct args *a, const struct ssh *s)
         add_option(a, mem_printf("ProxyJump=%s", t->jump));
     add(a, "--");
     add(a, t->host);
+    add(a, "exec cat >/dev/null");
     a->argv[a->n] = NULL;
 }
 
@@ -105,7 +107,7 @@ static void master_args(struct args *a, const struct ssh *s)
     static const char *const options[] = {
         "ControlMaster=yes",
         "ControlPersist=no",
-        "ConnectTimeout=" CONNECT_S,
+        ("ConnectTimeout=" CONNECT_S),
         "ServerAliveInterval=5",
         "ServerAliveCountMax=3",
         "NumberOfPasswordPrompts=3",
@@ -124,7 +126,6 @@ static void master_args(struct args *a, const struct ssh *s)
         add(a, "-F");
         add(a, s->o->config);
     }
-    add(a, "-N");
     add(a, "-T");
     add(a, "-S");
     add(a, s->control);
@@ -182,6 +183,7 @@ static int start_master(struct ssh *s, struct error *e)
     close(pair[1]);
     s->channel = pair[0];
     s->master = child.pid;
+    s->leash = child.in;
     return rc;
 }
 
@@ -225,14 +227,18 @@ static char *locked(void)
     return p;
 }
 
+/* Not deep: the name of a unix socket ends at 107 bytes, and ssh adds some. */
 static int make_dir(struct ssh *s, struct error *e)
 {
-    /* short: the name of a unix socket ends at 107 bytes */
-    s->dir = mem_strdup("/tmp/ocm-ssh-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+
+    if (!tmp || *tmp != '/' || strlen(tmp) > 50 || strpbrk(tmp, "\"% "))
+        tmp = "/tmp";
+    s->dir = mem_printf("%s/ocm-ssh-XXXXXX", tmp);
     if (!mkdtemp(s->dir)) {
         free(s->dir);
         s->dir = NULL;
-        return error_errno(e, "a folder in /tmp");
+        return error_errno(e, "a folder in %s", tmp);
     }
     s->control = path_join(s->dir, "c");
     s->hosts = path_join(s->dir, "known_hosts");
@@ -250,7 +256,7 @@ int ssh_open(const struct ssh_options *o, struct ssh **out, struct error *e)
         return error_set(e, OCM_E_FAILED, "no source of randomness");
     s = mem_zalloc(sizeof(*s));
     s->o = o;
-    s->channel = -1;
+    s->channel = s->leash = -1;
     s->port = 22;
     s->answer = locked();
     s->login = locked();
@@ -281,6 +287,8 @@ void ssh_close(struct ssh *s)
     if (!s)
         return;
     ssh_kill(s->master);
+    if (s->leash >= 0)
+        close(s->leash);
     if (s->channel >= 0)
         close(s->channel);
     if (s->dir)

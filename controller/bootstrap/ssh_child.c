@@ -71,8 +71,8 @@ int ssh_spawn(const char *const *argv, char *const *env, int channel,
     int rc = 0;
 
     *out = (struct ssh_child){.in = -1, .out = -1, .err = -1};
+    rc = make_pipe(in, 1);
     if (channel < 0) {
-        rc = make_pipe(in, 1);
         if (rc == 0)
             rc = make_pipe(to, 0);
         if (rc == 0)
@@ -91,11 +91,11 @@ int ssh_spawn(const char *const *argv, char *const *env, int channel,
                          rc == -ENOENT ? "not found: install openssh-client"
                                        : error_text(rc));
     }
+    close(in[0]);
+    out->in = in[1];
     if (channel < 0) {
-        close(in[0]);
         close(to[1]);
         close(err[1]);
-        out->in = in[1];
         out->out = to[0];
         out->err = err[0];
     }

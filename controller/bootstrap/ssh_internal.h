@@ -12,11 +12,12 @@
 
 struct ssh {
     const struct ssh_options *o;
-    char *dir;           /* private folder: control socket, known_hosts */
-    char *control;       /* <dir>/c */
-    char *hosts;         /* <dir>/known_hosts: what we trust */
-    pid_t master;        /* 0: none */
-    int channel;         /* packets of ssh and of its helpers; -1: none */
+    char *dir;     /* private folder: control socket, known_hosts */
+    char *control; /* <dir>/c */
+    char *hosts;   /* <dir>/known_hosts: what we trust */
+    pid_t master;  /* 0: none */
+    int leash;     /* its stdin: it ends when we do, however we end; -1: none */
+    int channel;   /* packets of ssh and of its helpers; -1: none */
     struct buf text;     /* ssh's words */
     struct buf host_key; /* known_hosts lines of this host */
 
@@ -47,7 +48,7 @@ struct ssh_child {
     int in, out, err; /* our ends; -1: closed */
 };
 /* Start `argv` in a session of its own. With `channel` >= 0 that is its
- * stderr; stdin and stdout are /dev/null then. */
+ * stderr, and stdout is /dev/null. */
 int ssh_spawn(const char *const *argv, char *const *env, int channel,
               struct ssh_child *out, struct error *e);
 /* Has it ended? Then its exit code, or 128 + signal. */

@@ -25,7 +25,7 @@ id=$(node_id k1)
 connection=$(curl -fs --unix-socket "$T/run/ocm.sock" "http://localhost/api/v1/nodes/k1/connection")
 [[ $(jq -r .connection.host_key <<<"$connection") == "$(lab ip k1) ssh-ed25519 "* ]] || die "no host key is kept: $connection"
 ! grep -qr "$(lab ip k1)" "$T/controller/catalog.sqlite"* || die "the catalog tells where the node is"
-[[ -z $(ls -d /tmp/ocm-ssh-* 2>/dev/null) ]] || die "left in /tmp: $(ls -d /tmp/ocm-ssh-*)"
+[[ -z $(ls "$T/tmp") ]] || die "left here: $(ls "$T/tmp")"
 clean_host k1
 
 step "again: nothing is asked, nothing changes; by the node's name, too"

@@ -3,12 +3,13 @@
 
 agents=$(static_agent "$(uname -m)") || die "no static agent"
 agents=${agents%/*}
-mkdir -p "$T/secrets" "$HOME/.ssh"; chmod 700 "$T/secrets" "$HOME/.ssh"
-install -m 600 "$OCM_CACHE/base-$LAB_SUITE-ssh/key" "$T/key" 2>/dev/null || true
+mkdir -p "$T/secrets" "$HOME/.ssh" "$T/tmp"; chmod 700 "$T/secrets" "$HOME/.ssh"
 
 # add ARGS...: node add, with the agents of this build unless others are named
 add() {
-  if [[ " $* " == *" --agent-dir "* ]]; then ctl node add "$@"; else ctl node add --agent-dir "$agents" "$@"; fi
+  local dir=(--agent-dir "$agents")
+  [[ " $* " != *" --agent-dir "* ]] || dir=()
+  TMPDIR=$T/tmp ctl node add "${dir[@]}" "$@"
 }
 
 ssh_ready() { # HOST...: sshd answers on each
@@ -48,12 +49,12 @@ type_in_more() { while (($#)); do printf '%s\t%s\n' "$1" "$2" >>"$T/typing"; shi
 # typed CODE add ARGS...: at a terminal
 typed() {
   local want=$1 got=0; shift 2
-  "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null || got=$?
+  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null || got=$?
   [[ $got == "$want" ]] || { cat "$T/out"; die "exit $got instead of $want: $*"; }
 }
 typed_background() { # add ARGS...: its pid in $typist
   shift
-  "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null &
+  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null &
   typist=$!
 }
 typed_end() { # CODE

@@ -91,7 +91,8 @@ static void the_helper_asks_and_hands_over(void **state)
     assert_true(askpass_parse(packet, (size_t)n, &hint, &text));
     assert_string_equal(text, "jo@web's password: ");
     askpass_reply(pair[0], "open sesame");
-    assert_true(read(out[0], got, sizeof(got) - 1) > 0);
+    for (size_t len = 0; (n = read(out[0], got + len, 1)) == 1; len++)
+        assert_true(len < sizeof(got) - 2);
     assert_string_equal(got, "open sesame\n");
     waitpid(pid, &status, 0);
     assert_int_equal(WEXITSTATUS(status), 0);
