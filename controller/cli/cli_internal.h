@@ -165,6 +165,13 @@ int watch_job(struct cli *c, const char *id, const char *title, json_t **job);
 /* How a job's end ends us: 0, 3, or by its error; failures are told. */
 int exit_of_job(struct cli *c, const json_t *job);
 
+/* ---- upgrade_ssh.c ---- */
+/* `node add` for the nodes of an upgrade's result that were away or too old,
+ * with the agents of these packages (none: the installed ones). An exit code,
+ * told. */
+int upgrade_by_ssh(struct cli *c, const json_t *result, char *const *packages,
+                   size_t count);
+
 /* ---- views ---- */
 void upgrade_show(struct cli *c, const json_t *result);
 void uninstall_show(struct cli *c, const json_t *result);

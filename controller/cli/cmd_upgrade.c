@@ -66,45 +66,66 @@ static int give_package(struct cli *c, const char *path, json_t *ids)
     return 0;
 }
 
-static int give_folder(struct cli *c, const char *path, json_t *ids)
+/* ---- which packages ---- */
+
+struct packages {
+    char **paths; /* owned */
+    size_t count, cap;
+};
+
+static void add_package(struct packages *p, char *path)
+{
+    p->paths = mem_grow(p->paths, &p->cap, p->count + 1, sizeof(*p->paths));
+    p->paths[p->count++] = path;
+}
+
+static void packages_fini(struct packages *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        free(p->paths[i]);
+    free(p->paths);
+}
+
+static int look_in_folder(struct cli *c, const char *path, struct packages *p)
 {
     struct dirent **list;
-    int n = scandir(path, &list, NULL, alphasort), code = 0;
+    int n = scandir(path, &list, NULL, alphasort);
 
     if (n < 0) {
         complain(c, "%s: %s", path, strerror(errno));
         return CLI_EXIT_FAILED;
     }
     for (int i = 0; i < n; i++) {
-        char *file = path_join(path, list[i]->d_name);
-
-        if (code == 0 && text_has_suffix(list[i]->d_name, SUFFIX))
-            code = give_package(c, file, ids);
-        free(file);
+        if (text_has_suffix(list[i]->d_name, SUFFIX))
+            add_package(p, path_join(path, list[i]->d_name));
         free(list[i]);
     }
     free(list);
-    return code;
+    return 0;
 }
 
 /* Without --from: those of the installed release, if there are any; else what
  * the controller keeps. */
-static int give_packages(struct cli *c, json_t *ids)
+static int find_packages(struct cli *c, struct packages *p)
 {
     const char *from = arg_option(c, "from");
-    int code;
+    int code = 0;
 
     if (!from)
-        return dir_exists(RELEASE_DIR) ? give_folder(c, RELEASE_DIR, ids) : 0;
-    code = dir_exists(from) ? give_folder(c, from, ids)
-                            : give_package(c, from, ids);
-    if (code == 0 && json_array_size(ids) == 0) {
+        return dir_exists(RELEASE_DIR) ? look_in_folder(c, RELEASE_DIR, p) : 0;
+    if (dir_exists(from))
+        code = look_in_folder(c, from, p);
+    else
+        add_package(p, mem_strdup(from));
+    if (code == 0 && p->count == 0) {
         complain(c, "%s: no *" SUFFIX " is there; ocm-release-sign makes them",
                  from);
         code = CLI_EXIT_FAILED;
     }
     return code;
 }
+
+/* ---- the job ---- */
 
 static json_t *body_of(struct cli *c, json_t *ids, int64_t canary)
 {
@@ -125,26 +146,55 @@ static json_t *body_of(struct cli *c, json_t *ids, int64_t canary)
     return body;
 }
 
-static int wait_for_upgrade(struct cli *c, const char *id)
+static int wait_for_upgrade(struct cli *c, const char *id,
+                            const struct packages *p)
 {
     json_t *job = NULL;
+    const json_t *result;
     int code = watch_job(c, id, "upgrade", &job);
 
     if (!job)
         return code;
+    result = json_object_get(job, "result");
     if (c->json)
         give_job(c, job);
-    else if (json_is_object(json_object_get(job, "result")))
-        upgrade_show(c, json_object_get(job, "result"));
+    else if (json_is_object(result))
+        upgrade_show(c, result);
     code = exit_of_job(c, job);
+    if (code == CLI_EXIT_PARTIAL && arg_flag(c, "ssh"))
+        code = upgrade_by_ssh(c, result, p->paths, p->count);
     json_decref(job);
+    return code;
+}
+
+static int start_upgrade(struct cli *c, const struct packages *p,
+                         int64_t canary)
+{
+    json_t *ids = json_array(), *doc = NULL;
+    int code = 0;
+
+    for (size_t i = 0; i < p->count && code == 0; i++)
+        code = give_package(c, p->paths[i], ids);
+    if (code == 0)
+        doc = client_send(c, &code, "POST", body_of(c, ids, canary),
+                          "/api/v1/upgrades");
+    json_decref(ids);
+    if (!doc)
+        return code;
+    if (!arg_flag(c, "detach"))
+        code = wait_for_upgrade(c, text_of(doc, "job"), p);
+    else if (c->json)
+        give_json(c, doc);
+    else
+        fprintf(c->io->out, "%s\n", safe(text_of(doc, "job")));
+    json_decref(doc);
     return code;
 }
 
 int cmd_node_upgrade(struct cli *c)
 {
     const char *canary = arg_option(c, "canary");
-    json_t *ids, *doc;
+    struct packages p = {0};
     int64_t first = 1;
     int code;
 
@@ -152,21 +202,11 @@ int cmd_node_upgrade(struct cli *c)
         return usage_error(c, "name the nodes, or give --all");
     if (canary && !text_to_i64(canary, 0, CANARY_MAX, &first))
         return usage_error(c, "--canary must be from 0 to %d", CANARY_MAX);
-    ids = json_array();
-    code = give_packages(c, ids);
-    if (code == 0) {
-        doc = client_send(c, &code, "POST", body_of(c, ids, first),
-                          "/api/v1/upgrades");
-        if (doc && arg_flag(c, "detach")) {
-            if (c->json)
-                give_json(c, doc);
-            else
-                fprintf(c->io->out, "%s\n", safe(text_of(doc, "job")));
-        } else if (doc) {
-            code = wait_for_upgrade(c, text_of(doc, "job"));
-        }
-        json_decref(doc);
-    }
-    json_decref(ids);
+    if (arg_flag(c, "ssh") && (c->json || arg_flag(c, "detach")))
+        return usage_error(c, "--ssh may ask: not with --json or --detach");
+    code = find_packages(c, &p);
+    if (code == 0)
+        code = start_upgrade(c, &p, first);
+    packages_fini(&p);
     return code;
 }

@@ -199,6 +199,8 @@ const struct command command_table[] = {
        "file"},
       {"canary", 0, "N", "so many first, one by one (1)", false, NULL},
       {"allow-downgrade", 0, NULL, "also to an older version", false, NULL},
+      {"ssh", 0, NULL, "those out of reach by SSH, as node add", false, NULL},
+      YES,
       DETACH}},
 
     {"backup",

@@ -1,11 +1,12 @@
 # Goal: under the shipped unit an agent is upgraded without a restart and without a change of the installed file, comes
 # back as the new one after a reboot, goes back to the former one when the new one crashes, is silent or loses power
-# in its trial, and when it was uninstalled it is not started again.
+# in its trial, and when it was uninstalled it is not started again. One from before is upgraded by SSH.
+export LAB_KIND=ssh
 . "$(dirname "$(readlink -f "$0")")/../lib/hosts.sh"
 . "$here/upgrade.sh"
 
 step "a host whose installed agent is 1.0.0"
-hosts h1
+hosts h1 s1
 AGENT=$A1 fake_host h1 --files 20
 R=$(lab root h1) S=$(lab root h1)/var/lib/ocm-agent/claw
 sed -i 's/^reconnect_max = .*/reconnect_max = 1s\nupgrade_wait = 5s/' "$R/etc/ocm/agent-claw.conf"
@@ -58,3 +59,16 @@ wait_for 20 eval '[[ $(property SubState) == failed || $(property SubState) == d
 [[ $(property ExecMainStatus) == 3 ]] || { host_log h1; die "status $(property ExecMainStatus)"; }
 [[ -z $(ls "$S" 2>/dev/null) ]] || die "left: $(ls "$S")"
 [[ $(picture h1) == "$node" ]] || die "OpenClaw's state is another"
+
+step "out of reach of an upgrade: by SSH, as it was added"
+install -m 600 "$OCM_CACHE/base-$LAB_SUITE-ssh/key" "$T/key"
+wait_for 20 bash -c "exec 3<>/dev/tcp/$(lab ip s1)/22" || die "no sshd on s1"
+AGENT=$A0 host_programs s1; rm "$(lab root s1)/usr/bin/ocm-agent"
+install -m 755 "$top/deploy/sample-node" "$(lab root s1)/usr/local/bin/sample-node"
+lab run s1 runuser -u claw -- sample-node /home/claw/.openclaw /home/claw 28789 --files 20 </dev/null
+mkdir "$T/before"; cp "$A0" "$T/before/ocm-agent-$ARCH"; (cd "$T/before"; sha256sum ocm-agent-* >SHA256SUMS)
+expect 0 ctl node add "root@$(lab ip s1)" -i "$T/key" --agent-dir "$T/before" --accept-new --yes --no-backup --name s1
+runs s1 0.0.9 || die "version: $(version_of s1)"
+expect 3 ctl node upgrade s1 --from "$(pkg next)"
+expect 0 ctl node upgrade s1 --from "$(pkg next)" --ssh --yes
+wait_for 20 runs s1 1.1.0 || { cat "$T/out"; die "version: $(version_of s1)"; }
