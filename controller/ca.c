@@ -17,9 +17,12 @@
 #define SERVER_DAYS 365
 #define CLOCK_SKEW_S 3600 /* certificates are valid a little before now */
 #define PEM_MAX (64 * 1024)
+#define RETRY_S 3600 /* after a server certificate that could not be made */
 
 struct ca {
     char *key_path, *cert_path, *server_path;
+    char *name;         /* the controller's */
+    int64_t due_s;      /* when the server's certificate is to be made anew */
     struct buf key_pem; /* secret */
     struct buf cert_der;
     struct id fingerprint;
@@ -34,7 +37,8 @@ static int read_pem(const char *path, struct buf *pem, bool *found,
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int make_ca(struct ca *ca, struct error *e)
+/* A certificate for the key that is there. */
+static int make_cert(struct ca *ca, struct error *e)
 {
     int64_t now = time(NULL);
     struct x509_order o = {
@@ -44,20 +48,26 @@ static int make_ca(struct ca *ca, struct error *e)
         .not_after = now + (int64_t)CA_DAYS * DAY_S,
     };
     struct buf pem = {0};
-    int rc = x509_key_new(&ca->key_pem, e);
+    int rc = x509_ca_new(&ca->key_pem, &o, &ca->cert_der, e);
 
-    if (rc == 0)
-        rc = x509_ca_new(&ca->key_pem, &o, &ca->cert_der, e);
     if (rc < 0)
         return rc;
     x509_to_pem(&ca->cert_der, &pem);
-    rc = file_write(ca->key_path, ca->key_pem.data, ca->key_pem.len, 0600, e);
-    if (rc == 0)
-        rc = file_write(ca->cert_path, pem.data, pem.len, 0644, e);
+    rc = file_write(ca->cert_path, pem.data, pem.len, 0644, e);
     buf_free(&pem);
     if (rc == 0)
         log_info("made a new certificate authority: %s", ca->cert_path);
     return rc;
+}
+
+static int make_ca(struct ca *ca, struct error *e)
+{
+    int rc = x509_key_new(&ca->key_pem, e);
+
+    if (rc == 0)
+        rc = file_write(ca->key_path, ca->key_pem.data, ca->key_pem.len, 0600,
+                        e);
+    return rc < 0 ? rc : make_cert(ca, e);
 }
 
 static int load_ca(struct ca *ca, struct error *e)
@@ -72,6 +82,8 @@ static int load_ca(struct ca *ca, struct error *e)
         goto out;
     if (!have_key && !have_cert)
         rc = make_ca(ca, e);
+    else if (!have_cert && !file_exists(ca->server_path))
+        rc = make_cert(ca, e); /* killed at its first start: nobody knows it */
     else if (!have_key || !have_cert)
         rc = error_set(e, OCM_E_DAMAGED,
                        "%s is missing while %s is there: put it back from "
@@ -87,29 +99,34 @@ out:
     return rc;
 }
 
-/* Ours is new, for another name, of another CA, or in its last third? */
-static bool server_is_fine(const struct ca *ca, const char *name)
+/* Is it there, for our name, with the CA of now behind it, and not in its last
+ * third? Says when that begins. */
+static bool server_is_fine(struct ca *ca)
 {
-    struct buf pem = {0}, der = {0};
+    struct buf pem = {0}, der = {0}, authority = {0};
     struct x509_info info;
     bool fine = file_read(ca->server_path, PEM_MAX, &pem, NULL) == 0 &&
                 x509_from_pem(&pem, &der, NULL) == 0 &&
                 x509_inspect(der.data, der.len, &info, NULL) == 0 &&
-                strcmp(info.common_name, name) == 0 &&
-                info.not_after - time(NULL) > (int64_t)SERVER_DAYS * DAY_S / 3;
+                strcmp(info.common_name, ca->name) == 0;
 
+    x509_to_pem(&ca->cert_der, &authority);
+    fine = fine && strstr(buf_str(&pem), buf_str(&authority));
+    if (fine)
+        ca->due_s = info.not_after - (int64_t)SERVER_DAYS * DAY_S / 3;
     buf_wipe(&pem);
     buf_free(&der);
-    return fine;
+    buf_free(&authority);
+    return fine && time(NULL) < ca->due_s;
 }
 
-static int make_server(struct ca *ca, const char *name, struct error *e)
+static int make_server(struct ca *ca, struct error *e)
 {
     int64_t now = time(NULL);
     struct x509_order o = {
         .use = X509_SERVER,
-        .common_name = name,
-        .dns_name = name,
+        .common_name = ca->name,
+        .dns_name = ca->name,
         .not_before = now - CLOCK_SKEW_S,
         .not_after = now + (int64_t)SERVER_DAYS * DAY_S,
     };
@@ -130,6 +147,8 @@ static int make_server(struct ca *ca, const char *name, struct error *e)
         buf_add(&key, pem.data, pem.len);
         rc = file_write(ca->server_path, key.data, key.len, 0600, e);
     }
+    if (rc == 0)
+        ca->due_s = o.not_after - (int64_t)SERVER_DAYS * DAY_S / 3;
     buf_wipe(&key);
     buf_free(&csr);
     buf_free(&der);
@@ -144,14 +163,15 @@ int ca_open(const char *state_dir, const char *controller_name, struct ca **out,
     struct ca *ca = mem_zalloc(sizeof(*ca));
     int rc;
 
+    ca->name = mem_strdup(controller_name);
     ca->key_path = path_join(dir, "ca.key");
     ca->cert_path = path_join(dir, "ca.pem");
     ca->server_path = path_join(dir, "server.pem");
     rc = dir_make(dir, 0700, e);
     if (rc == 0)
         rc = load_ca(ca, e);
-    if (rc == 0 && !server_is_fine(ca, controller_name))
-        rc = make_server(ca, controller_name, e);
+    if (rc == 0 && !server_is_fine(ca))
+        rc = make_server(ca, e);
     free(dir);
     if (rc < 0) {
         ca_close(ca);
@@ -167,10 +187,26 @@ void ca_close(struct ca *ca)
         return;
     buf_wipe(&ca->key_pem);
     buf_free(&ca->cert_der);
+    free(ca->name);
     free(ca->key_path);
     free(ca->cert_path);
     free(ca->server_path);
     free(ca);
+}
+
+bool ca_renew_server(struct ca *ca)
+{
+    struct error e = {0};
+
+    if (time(NULL) < ca->due_s)
+        return false;
+    if (make_server(ca, &e) < 0) {
+        log_error("our certificate for agents cannot be made anew: %s", e.text);
+        ca->due_s = time(NULL) + RETRY_S;
+        return false;
+    }
+    log_info("made our certificate for agents anew: %s", ca->server_path);
+    return true;
 }
 
 const struct id *ca_fingerprint(const struct ca *ca)

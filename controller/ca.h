@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The controller's own certificate authority (EC P-256), made at the first
  * start: <state>/ca/ca.key, ca.pem (ten years), server.pem (ours: key and
- * certificate, a year, made anew at a start in its last third). */
+ * certificate, a year, made anew in its last third). */
 #ifndef CONTROLLER_CA_H
 #define CONTROLLER_CA_H
+
+#include <stdbool.h>
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
@@ -13,10 +15,16 @@
 struct ca;
 
 /* Load, or make what is missing. A CA certificate without its key, or the
- * other way round, is an error, never a reason for a new one. */
+ * other way round, is an error, never a reason for a new one; but for a key
+ * that a first start which was killed has left alone. */
 int ca_open(const char *state_dir, const char *controller_name, struct ca **out,
             struct error *e);
 void ca_close(struct ca *ca);
+
+/* Loop thread, before a handshake: make our own certificate anew when it is in
+ * its last third. True when it was: contexts that ca_tls made have the former
+ * one. A failure is logged, and tried again an hour later. */
+bool ca_renew_server(struct ca *ca);
 
 const struct id *ca_fingerprint(const struct ca *ca);
 const struct buf *ca_certificate(const struct ca *ca); /* DER */

@@ -59,6 +59,33 @@ static void on_gone(void *arg)
     maybe_stopped(l);
 }
 
+static struct tls_context *make_tls(struct port *p, struct error *e)
+{
+    return ca_tls(p->l->c->ca, p->joining ? TLS_JOIN_SERVER : TLS_SERVER, e);
+}
+
+/* Connections that are there keep the context they began with. */
+static void renew_tls(struct listener *l)
+{
+    struct port *ports[] = {&l->agents, &l->join};
+
+    if (!ca_renew_server(l->c->ca))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+        struct error e = {0};
+        struct tls_context *fresh = make_tls(ports[i], &e);
+
+        if (!fresh) {
+            log_error("our new certificate is not used before the next start: "
+                      "%s",
+                      e.text);
+            continue;
+        }
+        tls_context_unref(ports[i]->tls);
+        ports[i]->tls = fresh;
+    }
+}
+
 /* Over the limit the connection is taken and dropped: left in the backlog it
  * would wait for ever. */
 static void drop(struct port *p)
@@ -87,6 +114,7 @@ static void on_connection(uv_stream_t *server, int status)
         drop(p);
         return;
     }
+    renew_tls(l);
     tls = tls_stream_accept(server, p->tls, NULL, NULL, &rc);
     if (!tls) {
         log_warn("connection not accepted: %s", error_text(rc));
@@ -113,7 +141,7 @@ static int open_port(struct listener *l, struct port *p, int64_t number,
     p->l = l;
     p->joining = joining;
     p->max = max;
-    p->tls = ca_tls(l->c->ca, joining ? TLS_JOIN_SERVER : TLS_SERVER, e);
+    p->tls = make_tls(p, e);
     if (!p->tls)
         return e ? e->code : OCM_E_TLS;
     if (uv_ip4_addr(host, (int)number, (struct sockaddr_in *)&addr) < 0 &&
