@@ -103,7 +103,7 @@ wait_for 15 grep -q 'not accepted' "$T/agent-two.log"
 hasnt 'info: connected' "$T/agent-two.log"
 stop_pid "$p"
 expect 10 ctl backup two
-connected one || die "the other node was cut off"
+wait_for 20 connected one || die "the other node was cut off" # the controller has only just started
 expect 0 ctl backup one
 
 step "and is welcome again with a new token"
