@@ -24,11 +24,19 @@ static const char *const secret_heads[] = {
     "glpat-", "AKIA", "AIza",  "eyJ",   "-----BEGIN", "ocm1.",
 };
 
-static bool ends_in_key(const char *key)
+/* "key", "pass", "pwd" alone or at the end; within a word they mean little. */
+static bool ends_secret(const char *key)
 {
+    static const char *const ends[] = {"key", "pass", "pwd"};
     size_t len = strlen(key);
 
-    return len >= 3 && strcasecmp(key + len - 3, "key") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        size_t n = strlen(ends[i]);
+
+        if (len >= n && strcasecmp(key + len - n, ends[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool mask_is_secret_key(const char *key)
@@ -37,7 +45,7 @@ bool mask_is_secret_key(const char *key)
         if (strcasestr(key, secret_words[i]))
             return true;
     }
-    return ends_in_key(key);
+    return ends_secret(key);
 }
 
 static bool is_run_char(char c)
@@ -70,9 +78,31 @@ static bool run_is_secret(const char *s, size_t len)
     return is_secret_run(s, len);
 }
 
+/* The password in the first "scheme://user:password@host" of `s`; its length,
+ * 0 without one. */
+static size_t url_password(const char *s, const char **out)
+{
+    for (s = strstr(s, "://"); s; s = strstr(s, "://")) {
+        const char *colon, *at;
+        size_t len;
+
+        s += 3;
+        len = strcspn(s, "/?# \t\"'<>");
+        at = memrchr(s, '@', len);
+        colon = at ? memchr(s, ':', (size_t)(at - s)) : NULL;
+        if (colon && colon + 1 < at) {
+            *out = colon + 1;
+            return (size_t)(at - *out);
+        }
+    }
+    return 0;
+}
+
 bool mask_looks_secret(const char *value)
 {
-    if (strstr(value, "-----BEGIN"))
+    const char *password;
+
+    if (strstr(value, "-----BEGIN") || url_password(value, &password) > 0)
         return true;
     while (*value) {
         size_t len = 0;
@@ -114,7 +144,7 @@ static const char *secret_value(const char *line)
     return NULL;
 }
 
-static void add_masked_runs(struct buf *out, const char *s, size_t len)
+static void add_plain(struct buf *out, const char *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
         size_t n = 0;
@@ -129,6 +159,21 @@ static void add_masked_runs(struct buf *out, const char *s, size_t len)
         }
         i += n;
     }
+}
+
+static void add_masked_runs(struct buf *out, const char *s, size_t len)
+{
+    char *text = mem_strndup(s, len);
+    const char *at = text, *password;
+    size_t n;
+
+    while ((n = url_password(at, &password)) > 0) {
+        add_plain(out, at, (size_t)(password - at));
+        buf_add_str(out, MASK_TEXT);
+        at = password + n;
+    }
+    add_plain(out, at, strlen(at));
+    free(text);
 }
 
 char *mask_line(const char *line)

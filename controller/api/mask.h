@@ -10,8 +10,8 @@
 
 /* "botToken", "OPENAI_API_KEY", "password", ... */
 bool mask_is_secret_key(const char *key);
-/* A value that gives itself away: known prefixes, a private key, a long run
- * without a word in it. */
+/* A value that gives itself away: known prefixes, a private key, a URL with a
+ * password, a long run without a word in it. */
 bool mask_looks_secret(const char *value);
 /* A line of a text or env file for people: the value of a secret key and
  * whatever looks like a secret is replaced; control bytes are escaped, a long

@@ -15,10 +15,11 @@
 static void secrets_are_known_by_name(void **state)
 {
     static const char *const yes[] = {
-        "token",    "botToken",     "apiKey",      "API_KEY",
-        "password", "clientSecret", "private_key", "signingKey"};
-    static const char *const no[] = {"port", "name", "model", "enabled",
-                                     "path"};
+        "token",     "botToken",     "apiKey",      "API_KEY",
+        "password",  "clientSecret", "private_key", "signingKey",
+        "SMTP_PASS", "pass",         "dbPass",      "MYSQL_PWD"};
+    static const char *const no[] = {"port", "name",      "model",  "enabled",
+                                     "path", "passenger", "pwdFile"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++)
@@ -48,6 +49,13 @@ static void lines_are_masked(void **state)
     check_line("/usr/lib/node_modules/openclaw/dist/index.js",
                "/usr/lib/node_modules/openclaw/dist/index.js");
     check_line("a\x1b[31mred", "a\\x1b[31mred");
+    check_line("SMTP_PASS=hunter2", "SMTP_PASS= (hidden)");
+    check_line("DATABASE_URL=postgres://bob:hun!ter@2@db:5432/x?y=1",
+               "DATABASE_URL=postgres://bob:(hidden)@db:5432/x?y=1");
+    check_line("a http://x:80/ b ftp://u:p@h, c", "a http://x:80/ b "
+                                                  "ftp://u:(hidden)@h, c");
+    assert_true(mask_looks_secret("redis://:hunter2@cache:6379"));
+    assert_false(mask_looks_secret("http://[::1]:8080/a@b:c"));
 }
 
 static void json5_is_understood(void **state)
