@@ -35,7 +35,8 @@ struct adapt_options {
      * the target's own; in a restore too. */
     const char *const *row_sections;
     size_t row_section_count;
-    bool channels_on;              /* a clone's channels stay as they were */
+    bool upgrade_state; /* OpenClaw's own upgrade will follow: plan it */
+    bool channels_on;   /* a clone's channels stay as they were */
     const char *const *skip_edits; /* ids not to be done */
     size_t skip_count;
     const uint8_t *seed;     /* 16 bytes; fresh values are HMACs of it under */
@@ -52,6 +53,12 @@ struct adapt_options {
 struct adapt;
 struct adapt *adapt_new(const struct adapt_options *o, struct plan *plan);
 void adapt_free(struct adapt *a);
+
+/* The OpenClaw that can read what the source wrote: the newer of who wrote
+ * its config last and who ran last; NULL: it does not say. Borrowed. */
+const char *adapt_source_version(const struct facts *source);
+/* <0, 0, >0; 0 also when either is no version. */
+int adapt_version_compare(const char *a, const char *b);
 
 /* Map one path of the source to the target (longest prefix first, on path
  * boundaries); NULL when no rule applies. Caller frees. */

@@ -27,7 +27,7 @@ static bool version_parse(const char *text, int64_t out[3])
     return true;
 }
 
-static int version_compare(const char *a, const char *b)
+int adapt_version_compare(const char *a, const char *b)
 {
     int64_t x[3], y[3];
 
@@ -37,6 +37,15 @@ static int version_compare(const char *a, const char *b)
         if (x[i] != y[i])
             return x[i] < y[i] ? -1 : 1;
     return 0;
+}
+
+const char *adapt_source_version(const struct facts *source)
+{
+    const char *state = facts_get(source, "state.version");
+    const char *ran = facts_get(source, "openclaw.version");
+
+    return !state || (ran && adapt_version_compare(ran, state) > 0) ? ran
+                                                                    : state;
 }
 
 static bool schema_newer(const char *state, const char *supported)
@@ -50,14 +59,10 @@ static bool schema_newer(const char *state, const char *supported)
 static void check_versions(struct adapt *a)
 {
     const struct facts *s = a->o.source, *t = a->o.target;
-    const char *state = facts_get(s, "state.version");
     const char *here = facts_get(t, "openclaw.version");
     const char *schema = facts_get(s, "state.schema");
     const char *supported = facts_get(t, "openclaw.schema.state");
-    const char *ran = facts_get(s, "openclaw.version");
-    /* the newer of who wrote the config last and who ran last */
-    const char *came =
-        !state || (ran && version_compare(ran, state) > 0) ? ran : state;
+    const char *came = adapt_source_version(s);
 
     if (a->o.source_era == ERA_YAML)
         return; /* no OpenClaw release wrote this layout */
@@ -65,27 +70,36 @@ static void check_versions(struct adapt *a)
         plan_warn(a->plan, "no-openclaw", false, "", "", "",
                   "no OpenClaw is installed on this node: the state is put in "
                   "place and the gateway is not started. Install the same "
-                  "version: npm install -g openclaw@%s",
+                  "version (npm install -g openclaw@%s), or let it be done: "
+                  "--install-openclaw",
                   came ? came : "VERSION");
         return;
     }
-    if (version_compare(came, here) > 0)
+    if (adapt_version_compare(came, here) > 0)
         plan_warn(a->plan, "version", true, "", "", "",
                   "the state was written by OpenClaw %s, this node has %s, "
-                  "which would refuse it. Install OpenClaw %s here first: npm "
-                  "install -g openclaw@%s",
+                  "which would refuse it. Install OpenClaw %s here first (npm "
+                  "install -g openclaw@%s), or let it be done: "
+                  "--install-openclaw",
                   came, here, came, came);
     else if (schema_newer(schema, supported))
-        plan_warn(a->plan, "version", true, "", "", "",
-                  "the state database has schema %s, OpenClaw %s of this node "
-                  "reads up to %s. Install OpenClaw %s here first",
-                  schema, here, supported, came ? came : "of the source");
-    else if (version_compare(came, here) < 0)
+        plan_warn(
+            a->plan, "version", true, "", "", "",
+            "the state database has schema %s, OpenClaw %s of this node "
+            "reads up to %s. Install OpenClaw %s here first, or let it be "
+            "done: --install-openclaw",
+            schema, here, supported, came ? came : "of the source");
+    else if (adapt_version_compare(came, here) < 0 && a->o.upgrade_state)
+        plan_add_edit(a->plan, "", "", "state", came, here, "upgrade", false)
+            ->note = mem_strdup("by `openclaw doctor --fix`, with the gateway "
+                                "down; it rewrites config, agents' files and "
+                                "databases");
+    else if (adapt_version_compare(came, here) < 0)
         plan_warn(a->plan, "version", false, "", "", "",
                   "the state was written by OpenClaw %s, this node has %s. "
-                  "After the files are in place run `openclaw doctor --fix "
-                  "--non-interactive` as a step of its own; it rewrites the "
-                  "state for good. Or install openclaw@%s to keep it as it is",
+                  "OpenClaw's own upgrade (openclaw doctor --fix) rewrites the "
+                  "state for good: say --upgrade-state to have it done after "
+                  "the swap, or --install-openclaw to keep %s",
                   came, here, came);
 }
 

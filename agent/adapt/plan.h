@@ -20,7 +20,8 @@ struct plan_edit {
     char *old_value, *new_value;  /* clear; masked by plan_mask */
     const char *rule; /* "path", "node-owned", "identity", "self-reference",
                           "user", "channel", "fresh", "merge" (rows brought
-                          into the target's database); a static string */
+                          into the target's database), "install" and
+                          "upgrade" (of OpenClaw); a static string */
     bool secret;
     char *note; /* or NULL */
 };
@@ -28,7 +29,7 @@ struct plan_edit {
 /* Codes, stable:
  *   foreign-path missing-path missing-binary host-name history
  *   port-taken bind live-channel fence whatsapp collision shared-secret
- *   version no-openclaw config-invalid target-config redacted
+ *   version no-openclaw install upgrade config-invalid target-config redacted
  *   edit-skipped not-edited database-rows database-damaged */
 struct plan_warning {
     const char *code; /* static string */

@@ -14,6 +14,7 @@
 static void fini(struct apply *a)
 {
     edit_end(a);
+    apply_install_fini(a);
     gateway_free(a->gateway);
     for (size_t i = 0; i < a->place_count; i++) {
         free(a->places[i].path);
@@ -88,6 +89,8 @@ static int stage_all(struct apply *a, struct swap *s, struct error *e)
         rc = fetch_rest(a, e);
     if (rc == 0)
         rc = edit_check_rest(a, e);
+    if (rc == 0)
+        rc = apply_install_stage(a, e);
     for (size_t i = 0; rc == 0 && i < a->snap.section_count; i++)
         if (a->snap.sections[i].failed)
             stage_drop_section(a, i);
@@ -147,18 +150,18 @@ int apply_run(const struct apply_options *o, const struct id *agreed,
     rc = prepare(&a, &s, e);
     if (rc == 0)
         rc = check_plan(out, agreed, e);
-    if (rc == 0)
+    if (rc == 0) {
+        a.gateway = gateway_new(&a.conf, &a.target);
         rc = stage_all(&a, &s, e);
+    }
     if (rc == 0)
         rc = check_any(&a, e);
     if (rc == 0)
         rc = safety(&a, e);
-    if (rc == 0) {
-        a.gateway = gateway_new(&a.conf, &a.target);
+    if (rc == 0)
         rc = deed(&a, &s, e);
-    } else {
+    else
         prepare_undo(&a, &s);
-    }
     if (rc < 0 && !out->reason && e)
         out->reason = mem_strdup(e->text);
     swap_fini(&s);

@@ -2,8 +2,8 @@
 /* Apply: a snapshot onto this node. Plan and deed share one path:
  *
  *   fetch -> stage (beside the target, 0700) -> verify -> adapt -> [plan ends]
- *   -> fsync -> journal -> safety backup -> guard -> stop gateway -> swap
- *   -> start quiet -> health -> start -> health -> commit
+ *   -> [npm install] -> fsync -> journal -> safety backup -> guard
+ *   -> stop gateway -> swap -> [OpenClaw's own upgrade] -> start quiet -> health -> start -> health -> commit
  *
  * Any failure walks the journal back. Killed anywhere: apply_recover at the
  * agent's start ends in *before* or *after*. Worker thread. */
@@ -39,6 +39,8 @@ struct apply_options {
     const struct adapt_rule *rules;
     size_t rule_count;
     bool channels_on, no_start, no_safety;
+    bool install_openclaw; /* the backup's version of it, through npm */
+    bool upgrade_state;    /* OpenClaw's own upgrade after the swap */
     const char *const *skip_edits;
     size_t skip_count;
     const uint8_t *seed;     /* 16 bytes */

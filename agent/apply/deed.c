@@ -2,7 +2,8 @@
 /* From a full stage to the commit mark.
  *
  *   guard on -> stop the gateway and prove it down -> is the node still as
- *   planned? -> list the swap in the journal -> swap -> guard off
+ *   planned? -> list the swap in the journal -> swap
+ *   -> [OpenClaw's own upgrade of the state] -> guard off
  *   -> start quiet -> health -> stop -> start -> health -> commit
  *
  * A failure before the journal's "swap" line: guard off, start as before,
@@ -73,6 +74,9 @@ static struct gateway_expect expect(const struct deed *d, bool running)
     else if (a->row_section_count > 0 ||
              (!brings(a, "state") && !brings(a, "cron")))
         jobs = facts_get(&a->target.facts, "cron.jobs");
+    /* an upgrade may bring jobs of files beside those of the database */
+    if (a->upgrade)
+        jobs = NULL;
     if (jobs && !text_to_i64(jobs, 0, INT32_MAX, &x.cron_jobs))
         x.cron_jobs = -1;
     return x;
@@ -205,6 +209,27 @@ static int swap(struct deed *d)
     return rc < 0 ? rc : swap_run(d->s, d->e);
 }
 
+/* OpenClaw's own, of what has just come: guarded, and to be undone. */
+static int upgrade(struct deed *d)
+{
+    struct apply *a = d->a;
+    struct buf said = {0};
+    int rc;
+
+    apply_say(a, "upgrade", NULL);
+    rc = swap_keep_state(d->s, d->e);
+    apply_point();
+    if (rc == 0) {
+        renew_gateway(a);
+        rc = gateway_upgrade(a->gateway, NULL, &said, d->e);
+    }
+    if (rc == 0)
+        apply_log(a, "info", "OpenClaw upgraded the state: %s", buf_str(&said));
+    apply_point();
+    buf_free(&said);
+    return rc;
+}
+
 static int forwards(struct deed *d)
 {
     struct apply *a = d->a;
@@ -214,6 +239,8 @@ static int forwards(struct deed *d)
         rc = edit_again(a, d->e);
     if (rc == 0)
         rc = swap(d);
+    if (rc == 0 && a->upgrade)
+        rc = upgrade(d);
     if (rc == 0)
         rc = guard(d, false);
     if (rc == 0)
@@ -263,7 +290,7 @@ static int walk_back(struct deed *d, struct error *e)
     int rc = 0;
 
     apply_say(a, "back", NULL);
-    if (d->lifted) {
+    if (d->lifted || d->s->upgraded) {
         rc = gateway_guard(a->gateway, true, e);
         apply_point();
         if (rc == 0)

@@ -51,6 +51,7 @@ static struct adapt_options options_of(struct apply *a)
         .target_state_dir = a->target.state_dir,
         .rules = o->rules,
         .rule_count = o->rule_count,
+        .upgrade_state = o->upgrade_state,
         .row_sections = a->row_sections,
         .row_section_count = a->row_section_count,
         .channels_on = o->channels_on,
@@ -230,7 +231,6 @@ static void make_digest(struct apply *a)
     uint8_t intention = (uint8_t)a->o->intention;
     struct digest d;
 
-    out->facts_digest = facts_digest(&a->target.facts);
     digest_init(&d);
     digest_add(&d, &intention, 1);
     digest_add(&d, a->o->root.b, ID_LEN);
@@ -337,6 +337,8 @@ int edit_staged(struct apply *a, struct error *e)
         if (stamps[i] != 0 && stamps[i] != staged_stamp(a, i))
             s->entries[i].flags |= SNAP_EDITED;
     free(stamps);
+    for (size_t i = 0; i < a->out->plan.edit_count; i++)
+        a->upgrade |= strcmp(a->out->plan.edits[i].rule, "upgrade") == 0;
     if (rc == 0) {
         list_sections(a);
         make_digest(a);

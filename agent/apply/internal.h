@@ -13,6 +13,7 @@
 
 #include "agent/apply/apply.h"
 #include "agent/apply/snap.h"
+#include "agent/openclaw/package.h"
 
 struct stage {
     char *parent, *dir, *kept; /* absolute */
@@ -27,6 +28,7 @@ struct place {
     size_t stage; /* index */
     bool inside;  /* the stage lies below `path` */
     bool exists;  /* there was something there at the start */
+    bool whole;   /* OpenClaw's package or command: replaced as one */
 };
 
 struct swap;
@@ -58,6 +60,10 @@ struct apply {
     /* sections that come as rows, without the section of their database */
     const char *row_sections[4];
     size_t row_section_count;
+    char *install; /* version of OpenClaw to be installed, or NULL */
+    struct package_site site;
+    uint32_t package_place, command_place; /* of `site`; or SNAP_NONE */
+    bool upgrade;                          /* is in the plan */
     struct merged *merged;
     size_t merged_count, merged_cap;
     int lock; /* descriptor of the lock file, or -1 */
@@ -97,6 +103,22 @@ uint32_t target_find(const struct apply *a, const char *path, bool any);
 /* Will `path` exist when the snapshot is in place? For the adaptation. */
 bool target_will_exist(const struct apply *a, const char *path);
 bool target_is_mount(const struct apply *a, const char *path);
+
+/* A further place. */
+uint32_t target_add_place(struct apply *a, const char *path);
+
+/* ---- install.c: OpenClaw itself, and its upgrade of the state ---- */
+
+/* After snap_load_meta, before the adaptation: which version is to be
+ * installed. From then on the target's facts tell of it. */
+void apply_install_choose(struct apply *a);
+/* After target_place: package and command become places. */
+void apply_install_place(struct apply *a);
+/* After stage_plan: could an upgrade be undone? */
+void apply_install_check(struct apply *a);
+/* npm fetches it into the stage. */
+int apply_install_stage(struct apply *a, struct error *e);
+void apply_install_fini(struct apply *a);
 
 /* ---- stage.c: folders and files of the stage ---- */
 

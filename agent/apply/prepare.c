@@ -140,6 +140,7 @@ static int look_at_target(struct apply *a, struct error *e)
                        "this node does not know its state directory: set "
                        "state_dir in agent.conf");
     if (rc == 0) {
+        a->out->facts_digest = facts_digest(&a->target.facts);
         a->conf = *a->o->conf;
         a->conf.state_dir = a->target.state_dir;
         if (a->target.config_path)
@@ -180,6 +181,8 @@ static int look_at_source(struct apply *a, struct error *e)
     if (rc == 0)
         rc = target_choose(a, e);
     if (rc == 0)
+        apply_install_choose(a);
+    if (rc == 0)
         rc = edit_begin(a, e);
     if (rc < 0)
         return rc;
@@ -188,6 +191,8 @@ static int look_at_source(struct apply *a, struct error *e)
                    &a->out->plan, e);
     if (rc == 0)
         rc = target_place(a, e);
+    if (rc == 0)
+        apply_install_place(a);
     return rc;
 }
 
@@ -210,6 +215,8 @@ int prepare(struct apply *a, struct swap *s, struct error *e)
     count_all(a);
     apply_say(a, "plan", NULL);
     rc = stage_plan(a, e);
+    if (rc == 0)
+        apply_install_check(a);
     if (rc == 0)
         rc = stage_check_space(a, true, e);
     if (rc == 0)

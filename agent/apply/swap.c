@@ -456,8 +456,10 @@ static int undo_entries(struct swap *s, bool live, struct error *e)
 
 int swap_undo(struct swap *s, struct error *e)
 {
-    int rc = undo_entries(s, false, e);
+    int rc = s->upgraded ? swap_put_state_back(s, e) : 0;
 
+    if (rc == 0)
+        rc = undo_entries(s, false, e);
     if (rc == 0)
         rc = make_emptied(s, e);
     if (rc == 0)

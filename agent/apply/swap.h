@@ -67,7 +67,8 @@ struct swap {
     size_t op_count, op_cap;
     /* how far the journal says it came */
     bool staged, stopped, running, guarded, begun, swapped, committed, undone;
-    bool start; /* of the commit mark */
+    bool upgraded; /* ... with a copy of the state before it */
+    bool start;    /* of the commit mark */
 };
 
 /* The journal's lines, and what they meant. */
@@ -96,6 +97,14 @@ bool swap_has_kept(const struct swap_stage *stage);
 #define SWAP_KEEP_DAYS 7
 void swap_forget_old(const char *parent, const char *but);
 void swap_fini(struct swap *s); /* closes the journal */
+
+/* ---- swap_upgrade.c ---- */
+
+/* The swapped state goes to OpenClaw's own upgrade, which writes wherever it
+ * likes in it: keep a copy, and say so in the journal. */
+int swap_keep_state(struct swap *s, struct error *e);
+/* The copy takes the state's place; swap_undo does this first. Idempotent. */
+int swap_put_state_back(struct swap *s, struct error *e);
 
 /* ---- swap_move.c ---- */
 

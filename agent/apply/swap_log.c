@@ -264,6 +264,8 @@ int swap_on_line(void *arg, const json_t *line, struct error *e)
         s->begun = true;
     else if (strcmp(k, "swapped") == 0)
         s->swapped = true;
+    else if (strcmp(k, "upgrade") == 0)
+        s->upgraded = true;
     else if (strcmp(k, "commit") == 0) {
         s->committed = true;
         s->start = json_is_true(json_object_get(line, "start"));

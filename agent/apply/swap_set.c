@@ -511,7 +511,11 @@ static int walk_place(struct walk *w)
     bool whole = false;
     int rc = 0;
 
-    if (live == FOUND_NONE && new != FOUND_NONE) {
+    if (p->whole) {
+        if (live == FOUND_NONE)
+            add_missing_parents(w, p->path);
+        add_entry(w, "", p->path, live != FOUND_NONE, true);
+    } else if (live == FOUND_NONE && new != FOUND_NONE) {
         add_missing_parents(w, p->path);
         add_entry(w, "", p->path, false, true);
     } else if (live != FOUND_DIR && new != FOUND_NONE) {

@@ -386,6 +386,11 @@ static uint32_t place_add(struct apply *a, const char *path)
     return (uint32_t)(a->place_count - 1);
 }
 
+uint32_t target_add_place(struct apply *a, const char *path)
+{
+    return place_add(a, path);
+}
+
 /* The place that `path` belongs to, made when there is none. */
 static uint32_t place_for(struct apply *a, const char *path)
 {

@@ -103,7 +103,8 @@ void cli_env_openclaw(const struct gateway *g, struct cli_env *out)
     free(config);
 }
 
-void cli_env_command(const struct gateway *g, bool quiet, struct cli_env *out)
+/* Ours, without what is for our own service. */
+static void add_ours(struct cli_env *out, bool quiet)
 {
     /* of our own service: a child must not speak for us */
     static const char *const drop[] = {
@@ -111,14 +112,7 @@ void cli_env_command(const struct gateway *g, bool quiet, struct cli_env *out)
         "INVOCATION_ID=",         "JOURNAL_STREAM=",  "MAINPID=",
         "CREDENTIALS_DIRECTORY=", "MEMORY_PRESSURE_", "SYSTEMD_EXEC_PID=",
     };
-    static const char *const skip[] = {"OPENCLAW_SKIP_CHANNELS=1",
-                                       "OPENCLAW_SKIP_CRON=1", NULL};
 
-    *out = (struct cli_env){0};
-    add_item(out, mem_printf("HOME=%s", g->home));
-    add_item(out, mem_printf("XDG_RUNTIME_DIR=%s", g->runtime_dir));
-    if (quiet)
-        add_fixed(out, skip);
     for (char **v = environ; *v; v++) {
         bool ours = !quiet && text_has_prefix(*v, "OPENCLAW_SKIP_");
 
@@ -128,6 +122,32 @@ void cli_env_command(const struct gateway *g, bool quiet, struct cli_env *out)
             add_item(out, mem_strdup(*v));
     }
     add_item(out, mem_strdup("PATH=/usr/local/bin:/usr/bin:/bin"));
+}
+
+void cli_env_command(const struct gateway *g, bool quiet, struct cli_env *out)
+{
+    static const char *const skip[] = {"OPENCLAW_SKIP_CHANNELS=1",
+                                       "OPENCLAW_SKIP_CRON=1", NULL};
+
+    *out = (struct cli_env){0};
+    add_item(out, mem_printf("HOME=%s", g->home));
+    add_item(out, mem_printf("XDG_RUNTIME_DIR=%s", g->runtime_dir));
+    if (quiet)
+        add_fixed(out, skip);
+    add_ours(out, quiet);
+}
+
+void cli_env_npm(const struct gateway *g, const char *node, struct cli_env *out)
+{
+    const char *ours = getenv("PATH");
+    char *folder = folder_of(node);
+
+    *out = (struct cli_env){0};
+    add_item(out, mem_printf("HOME=%s", g->home));
+    add_item(out, mem_printf("PATH=%s:%s", folder ? folder : "/usr/bin",
+                             ours ? ours : "/usr/local/bin:/usr/bin:/bin"));
+    add_ours(out, false);
+    free(folder);
 }
 
 void cli_argv(const struct gateway *g, const char *const *words,

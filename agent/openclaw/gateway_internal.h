@@ -65,6 +65,10 @@ void cli_env_openclaw(const struct gateway *g, struct cli_env *out);
 /* Ours without what belongs to our own service; `quiet`: with the skip
  * variables. */
 void cli_env_command(const struct gateway *g, bool quiet, struct cli_env *out);
+/* As cli_env_command, with the folder of `node` before the PATH: npm is a
+ * script that asks for it. */
+void cli_env_npm(const struct gateway *g, const char *node,
+                 struct cli_env *out);
 void cli_env_fini(struct cli_env *v);
 
 #define CLI_MAX_WORDS 16

@@ -202,6 +202,14 @@ static char *find_node(const char *bin, const struct unit *u, const char *home)
     return node ? node : find_in_usual_places(home, "node");
 }
 
+/* The user's own first: the system's may be too old for OpenClaw. */
+char *install_program(const char *home, const char *name)
+{
+    char *found = find_in_usual_places(home, name);
+
+    return found ? found : find_in_path(getenv("PATH"), name);
+}
+
 void install_find(const char *bin, const struct unit *u, const char *home,
                   struct install *out)
 {

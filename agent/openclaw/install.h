@@ -24,4 +24,8 @@ void install_find(const char *bin, const struct unit *u, const char *home,
                   struct install *out);
 void install_fini(struct install *i);
 
+/* A program of our PATH or of the usual places of a user's own installations
+ * ("node", "npm"), or NULL. Caller frees. */
+char *install_program(const char *home, const char *name);
+
 #endif

@@ -248,9 +248,10 @@ static int plan_snapshot(struct request *rq, const struct node *source,
 
 int post_plans(struct request *rq, struct error *e)
 {
-    static const char *const keys[] = {"intention", "sections",    "no_data",
-                                       "rules",     "channels_on", "skip_edits",
-                                       NULL};
+    static const char *const keys[] = {
+        "intention",   "sections",   "no_data",          "rules",
+        "channels_on", "skip_edits", "install_openclaw", "upgrade_state",
+        NULL};
     const char *source = NULL, *target = NULL, *intention = NULL;
     const json_t *list, *body = request_body(rq);
     struct node from, to;
@@ -258,7 +259,8 @@ int post_plans(struct request *rq, struct error *e)
     bool flag;
     int rc = request_body_keys(rq,
                                "source target intention snapshot sections "
-                               "no_data rules channels_on skip_edits",
+                               "no_data rules channels_on skip_edits "
+                               "install_openclaw upgrade_state",
                                e);
 
     if (rc == 0)
@@ -275,6 +277,10 @@ int post_plans(struct request *rq, struct error *e)
         rc = request_body_flag(rq, "no_data", &flag, e);
     if (rc == 0)
         rc = request_body_flag(rq, "channels_on", &flag, e);
+    if (rc == 0)
+        rc = request_body_flag(rq, "install_openclaw", &flag, e);
+    if (rc == 0)
+        rc = request_body_flag(rq, "upgrade_state", &flag, e);
     if (rc == 0)
         rc = check_rules(json_object_get(body, "rules"), e);
     if (rc == 0 && (!source || !target || !intention))

@@ -69,6 +69,10 @@ static int plan_body(struct cli *c, const struct change *ch, json_t **out)
         json_object_set_new(body, "no_data", json_true());
     if (arg_flag(c, "channels-on"))
         json_object_set_new(body, "channels_on", json_true());
+    if (arg_flag(c, "install-openclaw"))
+        json_object_set_new(body, "install_openclaw", json_true());
+    if (arg_flag(c, "upgrade-state"))
+        json_object_set_new(body, "upgrade_state", json_true());
     code = add_rules(c, body);
     if (code != 0)
         json_decref(body);
@@ -225,7 +229,8 @@ static int run_change(struct cli *c, const struct change *ch)
     if (!plan)
         return plan_and_apply(c, ch);
     if (arg_flag(c, "plan") || arg_flag(c, "snapshot") || arg_flag(c, "only") ||
-        arg_flag(c, "rule") || arg_flag(c, "no-data"))
+        arg_flag(c, "rule") || arg_flag(c, "no-data") ||
+        arg_flag(c, "install-openclaw") || arg_flag(c, "upgrade-state"))
         return usage_error(c, "--apply does what its plan says: no further "
                               "choices beside it");
     code = agree(c, ch);

@@ -25,6 +25,16 @@ const size_t global_count = ARRAY_LEN(global_options);
     {                                                                          \
         "no-data", 0, NULL, "configuration only", false, NULL                  \
     }
+#define INSTALL                                                                \
+    {                                                                          \
+        "install-openclaw", 0, NULL, "install the backup's OpenClaw (npm)",    \
+            false, NULL                                                        \
+    }
+#define UPGRADE                                                                \
+    {                                                                          \
+        "upgrade-state", 0, NULL, "let a newer OpenClaw upgrade the state",    \
+            false, NULL                                                        \
+    }
 #define DETACH                                                                 \
     {                                                                          \
         "detach", 'd', NULL, "do not wait for the end", false, NULL            \
@@ -280,9 +290,11 @@ const struct command command_table[] = {
      "First a plan is made and shown: every value that will change and every "
      "warning. Then the name of the node has to be typed, unless --yes is "
      "given. What is replaced is backed up before; if the gateway does not "
-     "come up healthy, all is put back.",
+     "come up healthy, all is put back. Cron jobs and logins come alone, too, "
+     "where they are rows of a database: --only cron.",
      "  ocmctl restore web-1\n  ocmctl restore web-1 --snapshot 1a2b --plan\n"
-     "  ocmctl restore web-1 --only gateway --yes\n",
+     "  ocmctl restore web-1 --only gateway --yes\n"
+     "  ocmctl restore web-1 --only cron\n",
      "node",
      cmd_restore,
      {{"snapshot", 's', "ID", "this backup (the latest)", false, "snapshot"},
@@ -292,6 +304,8 @@ const struct command command_table[] = {
       {"apply", 0, "PLAN", "apply exactly this plan", false, NULL},
       {"no-start", 0, NULL, "leave the gateway stopped", false, NULL},
       {"no-safety", 0, NULL, "no backup before", false, NULL},
+      INSTALL,
+      UPGRADE,
       YES}},
     {"migrate",
      "SOURCE TARGET",
@@ -301,7 +315,8 @@ const struct command command_table[] = {
      "A clone is a new node with an identity of its own; its channels are off "
      "unless --channels-on is given. A move stops the source for good first. "
      "The plan is shown, the target's name has to be typed, and exactly this "
-     "plan is applied.",
+     "plan is applied. What it installs and upgrades is put back with the "
+     "rest when the gateway does not come up healthy.",
      "  ocmctl migrate web-1 web-2 --clone\n"
      "  ocmctl migrate web-1 web-2 --move --plan\n"
      "  ocmctl migrate web-1 web-2 --apply p01h2 --yes\n"
@@ -322,6 +337,8 @@ const struct command command_table[] = {
       {"apply", 0, "PLAN", "apply exactly this plan", false, NULL},
       {"source-gone", 0, NULL, "move although the source cannot be stopped",
        false, NULL},
+      INSTALL,
+      UPGRADE,
       YES}},
 
     {"job list",

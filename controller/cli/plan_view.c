@@ -90,8 +90,8 @@ static void show_edits(struct cli *c, const json_t *edits)
 
         if (shown[i])
             continue;
-        fprintf(c->io->out, "\n%s%s%s\n", tone_begin(c, TONE_BOLD), safe(file),
-                tone_end(c, TONE_BOLD));
+        fprintf(c->io->out, "\n%s%s%s\n", tone_begin(c, TONE_BOLD),
+                *file ? safe(file) : "OpenClaw itself", tone_end(c, TONE_BOLD));
         for (size_t k = i; k < count; k++) {
             const json_t *e = json_array_get(edits, k);
 

@@ -11,7 +11,7 @@
 extern const struct job_kind job_backup;
 /* {"source","target","intention":"restore|clone|move","snapshot":"",
  *  "sections":[],"no_data","rules":[{"from","to"}],"channels_on",
- *  "skip_edits":[]} */
+ *  "skip_edits":[],"install_openclaw","upgrade_state"} */
 extern const struct job_kind job_plan;
 /* {"plan":id,"no_start","no_safety","health_wait_ms","source_gone"} */
 extern const struct job_kind job_migrate, job_restore;

@@ -26,7 +26,8 @@ static const char *const intentions[] = {
 };
 
 static const char *const option_keys[] = {
-    "sections", "no_data", "rules", "channels_on", "skip_edits",
+    "sections",   "no_data",          "rules",         "channels_on",
+    "skip_edits", "install_openclaw", "upgrade_state",
 };
 
 static const char *text(const json_t *o, const char *key)
@@ -138,6 +139,11 @@ struct message {
     Ocm__Rule *rules, **rule_list;
 };
 
+static bool option(const struct plan_request *p, const char *key)
+{
+    return json_is_true(json_object_get(p->options, key));
+}
+
 static void message_fill(struct message *m, struct plan_request *p,
                          const char *job)
 {
@@ -168,9 +174,10 @@ static void message_fill(struct message *m, struct plan_request *p,
     m->req.snapshot.len = m->req.root.len = ID_LEN;
     m->req.seed.data = p->seed;
     m->req.seed.len = PLAN_SEED_LEN;
-    m->req.no_data = json_is_true(json_object_get(p->options, "no_data"));
-    m->req.channels_on =
-        json_is_true(json_object_get(p->options, "channels_on"));
+    m->req.no_data = option(p, "no_data");
+    m->req.channels_on = option(p, "channels_on");
+    m->req.install_openclaw = option(p, "install_openclaw");
+    m->req.upgrade_state = option(p, "upgrade_state");
     m->req.source_name = p->source.name;
     m->req.source_fenced = p->source_fenced;
 }

@@ -22,7 +22,8 @@ struct plan_request {
     uint8_t seed[PLAN_SEED_LEN];
     bool source_fenced;
     bool told;       /* the target has been told to apply it */
-    json_t *options; /* sections, no_data, rules, channels_on, skip_edits */
+    json_t *options; /* sections, no_data, rules, channels_on, skip_edits,
+                        install_openclaw, upgrade_state */
 };
 
 /* From the parameters of a "plan" job; a fresh seed. */

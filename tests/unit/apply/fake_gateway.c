@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/openclaw/package.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
+#include "world.h"
 
 struct fake_gateway fake;
 
@@ -142,6 +145,42 @@ int gateway_check_start(struct gateway *g, struct error *e)
     return fake.cannot_start
                ? error_set(e, OCM_E_NOTFOUND, "nothing to start it with")
                : 0;
+}
+
+int gateway_install(struct gateway *g, const struct package_site *site,
+                    const char *version, const char *prefix,
+                    const atomic_bool *cancelled, struct error *e)
+{
+    char *text = mem_printf("version %s", version);
+
+    (void)g;
+    (void)site;
+    (void)cancelled;
+    (void)e;
+    note("calls", "install");
+    put_file(prefix, "lib/node_modules/openclaw/package.json", text, 0644);
+    put_file(prefix, "bin/openclaw", "#!/bin/sh\n", 0755);
+    free(text);
+    return 0;
+}
+
+int gateway_upgrade(struct gateway *g, const atomic_bool *cancelled,
+                    struct buf *said, struct error *e)
+{
+    char *gone = path_join(fake.state_dir, ".env");
+
+    (void)g;
+    (void)cancelled;
+    note("calls", "upgrade");
+    if (!fake_has("guard") || fake_has("running"))
+        note("violation", "upgraded without guard, or while it ran");
+    put_file(fake.state_dir, "openclaw.json", "{upgraded:1}", 0600);
+    put_file(fake.state_dir, "state/made-by-the-upgrade", "x", 0600);
+    unlink(gone);
+    free(gone);
+    buf_add_str(said, "upgraded");
+    return fake.upgrade_fails ? error_set(e, OCM_E_FAILED, "the upgrade failed")
+                              : 0;
 }
 
 int gateway_start(struct gateway *g, bool quiet, struct error *e)

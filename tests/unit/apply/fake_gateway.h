@@ -16,8 +16,9 @@ struct fake_gateway {
     int unhealthy_at;        /* the Nth health check fails; 0: none */
     int health_calls;
     bool stop_fails;
-    bool cannot_start; /* gateway_check_start says so */
-    bool pollutes;     /* a start writes what a real gateway writes */
+    bool upgrade_fails; /* ... after it wrote all over the state */
+    bool cannot_start;  /* gateway_check_start says so */
+    bool pollutes;      /* a start writes what a real gateway writes */
     bool expect_set;
     struct gateway_expect expect; /* of the last health check */
     /* at every start: is the tree whole? NULL: not asked */
