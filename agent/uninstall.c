@@ -243,6 +243,26 @@ static void name_what_is_roots(struct work *w)
                                   w->config, w->instance));
 }
 
+/* A fence is not ours to take away: it keeps a gateway that was moved from
+ * running twice. Who may want to is told how. */
+static void name_fences(struct work *w)
+{
+    char *path = path_join(w->conf->oc_home, ".config/ocm");
+    DIR *dir = opendir(path);
+    struct dirent *d;
+
+    while (dir && (d = readdir(dir)) != NULL) {
+        if (text_has_suffix(d->d_name, ".fence"))
+            add(&w->out->left,
+                mem_printf("rm %s/%s    (only if OpenClaw is to run here "
+                           "again: it was moved away, and is fenced)",
+                           path, d->d_name));
+    }
+    if (dir)
+        closedir(dir);
+    free(path);
+}
+
 /* agent-<instance>.conf, below our home or not? */
 static void look_around(struct work *w)
 {
@@ -275,6 +295,7 @@ int uninstall(const struct agent_conf *conf, const char *config,
         remove_own(&w);
     else if (w.instance)
         name_what_is_roots(&w);
+    name_fences(&w);
     rc = remove_state(&w, e);
     free(w.instance);
     free(w.conf_dir);

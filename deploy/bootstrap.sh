@@ -372,6 +372,7 @@ Description=OCM agent of the OpenClaw node %i
 Documentation=man:ocmctl(1)
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -427,6 +428,7 @@ user_unit() {
 [Unit]
 Description=OCM agent of the OpenClaw node %i
 Documentation=man:ocmctl(1)
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify

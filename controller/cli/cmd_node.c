@@ -175,8 +175,16 @@ void uninstall_show(struct cli *c, const json_t *result)
     show_lines(c, json_object_get(result, "left"), "left to you: ");
 }
 
-/* The agent takes itself off its node. Whatever comes of it the node is
- * revoked afterwards: what it could not do can be done by hand. */
+/* Can it be asked at all? What can not is revoked, and left to a hand. */
+static bool out_of_reach(const json_t *job)
+{
+    const char *why = text_of(json_object_get(job, "error"), "code");
+
+    return strcmp(why, "offline") == 0 || strcmp(why, "unsupported") == 0;
+}
+
+/* The agent takes itself off its node. CLI_EXIT_PARTIAL: it could not be asked;
+ * any other failure ends the removal, so that it can be done again. */
 static int uninstall(struct cli *c)
 {
     char *node = client_escape(c->args[0]);
@@ -195,12 +203,15 @@ static int uninstall(struct cli *c)
     code = exit_of_job(c, job);
     if (code == 0 && !c->json)
         uninstall_show(c, json_object_get(job, "result"));
-    if (code != 0 && code != CLI_EXIT_INTERRUPTED) {
+    if (out_of_reach(job)) {
         say(c,
             "The agent stays on %s. To take it off by hand, there as its "
             "user:\n  ocm-agent --config FILE uninstall",
             safe(c->args[0]));
         code = CLI_EXIT_PARTIAL;
+    } else if (code != 0) {
+        say(c, "%s is not removed: try again, or without --uninstall.",
+            safe(c->args[0]));
     }
     json_decref(job);
     return code;

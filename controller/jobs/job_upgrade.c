@@ -263,7 +263,7 @@ static void upgrade_node(void *arg)
 
 /* ---- all of them ---- */
 
-/* One of the packages that were named, else the newest that is kept. */
+/* The newest of those that were named, else of those that are kept. */
 static int choose_package(struct target *t, const json_t *ids, struct error *e)
 {
     struct controller *c = job_context(t->j);
@@ -275,13 +275,22 @@ static int choose_package(struct target *t, const json_t *ids, struct error *e)
     if (json_array_size(ids) == 0)
         return package_newest(dir, arch, p, e);
     for (size_t i = 0; i < json_array_size(ids); i++) {
-        int rc =
-            package_open(dir, json_string_value(json_array_get(ids, i)), p, e);
+        struct package one;
+        int rc = package_open(dir, json_string_value(json_array_get(ids, i)),
+                              &one, e);
 
-        if (rc < 0 || strcmp(p->m.arch, arch) == 0)
+        if (rc < 0)
             return rc;
-        package_fini(p);
+        if (strcmp(one.m.arch, arch) == 0 &&
+            version_compare(one.m.version, p->m.version) > 0) {
+            package_fini(p);
+            *p = one;
+        } else {
+            package_fini(&one);
+        }
     }
+    if (p->path)
+        return 0;
     return error_set(e, OCM_E_NOTFOUND, "no package for %s was given", arch);
 }
 

@@ -61,11 +61,14 @@ rst check >"$T/out" 2>&1 || { cat "$T/out"; die "restic check"; }
 
 step "a config of root's: what is left to root is said"
 "$top/deploy/sample-node" "$T/r/.openclaw" "$T/r" 18789 --empty
+mkdir -p "$T/r/.config/ocm"; echo moved >"$T/r/.config/ocm/gateway-0a1b2c3d.fence"
 agent_conf root "$T/r"
 join_agent root; start_agent root
 expect 0 ctl node remove root --uninstall --yes
 has 'left to you: as root: systemctl disable --now ocm-agent@root\.service'
 has "left to you: as root: rm -rf $T/agent-root.conf"
+has 'left to you: rm .*/gateway-0a1b2c3d\.fence'
+[[ -e $T/r/.config/ocm/gateway-0a1b2c3d.fence ]] || die "the fence was taken away"
 [[ ! -e $T/agent-root/node.pem ]] || die "the key is still there"
 [[ -e $T/agent-root.conf ]] || die "root's file was removed"
 
