@@ -93,10 +93,11 @@ static const struct job_kind echo_plan = {"plan", run_echo};
 static const struct job_kind echo_migrate = {"migrate", run_echo};
 static const struct job_kind echo_restore = {"restore", run_echo};
 static const struct job_kind echo_verify = {"verify", run_echo};
+static const struct job_kind echo_upgrade = {"upgrade", run_echo};
+static const struct job_kind echo_uninstall = {"uninstall", run_echo};
 static const struct job_kind *const kinds[] = {
-    &echo_backup,  &echo_plan,   &echo_migrate,
-    &echo_restore, &echo_verify, &job_import,
-};
+    &echo_backup, &echo_plan,  &echo_migrate, &echo_restore,
+    &echo_verify, &job_import, &echo_upgrade, &echo_uninstall};
 
 /* ---- life ---- */
 
