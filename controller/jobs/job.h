@@ -14,6 +14,7 @@
 #include "controller/catalog/catalog.h"
 
 #define JOBS_MAX_RUNNING 16
+#define JOB_LINES_MAX 5000 /* steps and lines of the log that are kept */
 
 struct jobs;
 struct job;

@@ -14,6 +14,8 @@
 
 #define PROGRESS_KEEP_MS 1000
 #define JOB_LOG_MAX 1024
+#define JOB_STEP_MAX 80
+#define JOB_PATH_MAX 4096
 
 static void tell_watchers(struct jobs *js, const char *id)
 {
@@ -25,12 +27,16 @@ static void tell_watchers(struct jobs *js, const char *id)
     pthread_mutex_unlock(&js->watch_lock);
 }
 
-static json_t *json_text(const char *s)
+/* Words of a node, which may be long and need not be UTF-8. */
+static json_t *json_text(const char *s, size_t max)
 {
-    json_t *v = json_string(s);
+    char *text = mem_strndup(s, strnlen(s, max));
+    json_t *v;
 
-    /* Paths come from nodes and need not be UTF-8. */
-    return v ? v : json_string("(not UTF-8)");
+    text_clean(text);
+    v = json_string(text);
+    free(text);
+    return v;
 }
 
 /* With event_lock held. Takes `body`. */
@@ -73,18 +79,39 @@ void job_state_event(struct job *j, const char *state, const char *text,
 
     json_object_set_new(body, "state", json_string(state));
     if (text)
-        json_object_set_new(body, "text", json_text(text));
+        json_object_set_new(body, "text", json_text(text, JOB_LOG_MAX));
     if (code && code[0])
         json_object_set_new(body, "code", json_string(code));
     job_event(j, "state", body);
 }
 
+/* Every step and line is kept: a node that never stops talking must not fill
+ * the disk of the controller. */
+static bool may_say(struct job *j)
+{
+    json_t *body;
+    size_t n;
+
+    pthread_mutex_lock(&j->event_lock);
+    n = j->lines++;
+    pthread_mutex_unlock(&j->event_lock);
+    if (n == JOB_LINES_MAX) {
+        body = json_pack("{s:s,s:s}", "level", "warn", "text",
+                         "more lines and steps are not kept");
+        job_event(j, "log", body);
+    }
+    return n < JOB_LINES_MAX;
+}
+
 void job_step(struct job *j, const char *step)
 {
-    json_t *body = json_object();
+    json_t *body;
 
+    if (!may_say(j))
+        return;
+    body = json_object();
     job_flush_progress(j);
-    json_object_set_new(body, "step", json_text(step));
+    json_object_set_new(body, "step", json_text(step, JOB_STEP_MAX));
     job_event(j, "step", body);
 }
 
@@ -104,7 +131,8 @@ void job_progress(struct job *j, uint64_t files_done, uint64_t files_total,
                         json_integer((json_int_t)bytes_done));
     json_object_set_new(body, "bytes_total",
                         json_integer((json_int_t)bytes_total));
-    json_object_set_new(body, "current", json_text(current ? current : ""));
+    json_object_set_new(body, "current",
+                        json_text(current ? current : "", JOB_PATH_MAX));
     pthread_mutex_lock(&j->event_lock);
     json_decref(j->progress);
     j->progress = body;
@@ -133,16 +161,20 @@ void job_flush_progress(struct job *j)
 
 void job_log(struct job *j, const char *level, const char *fmt, ...)
 {
-    json_t *body = json_object();
     char text[JOB_LOG_MAX];
+    json_t *body;
     va_list ap;
 
+    if (!may_say(j))
+        return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    text_clean(text);
-    json_object_set_new(body, "level", json_text(level));
-    json_object_set_new(body, "text", json_text(text));
+    body = json_object();
+    if (log_level_parse(level) < 0)
+        level = "info";
+    json_object_set_new(body, "level", json_string(level));
+    json_object_set_new(body, "text", json_text(text, sizeof(text)));
     job_event(j, "log", body);
 }
 

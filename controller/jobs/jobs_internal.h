@@ -26,6 +26,7 @@ struct job {
 
     pthread_mutex_t event_lock; /* order of events is order of numbers */
     int64_t seq;
+    size_t lines;     /* steps and lines of the log so far */
     json_t *progress; /* the latest, or NULL */
     bool progress_unkept;
     int64_t progress_kept_ms; /* when one last went to the catalog */

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/mem.h"
+#include "controller/catalog/catalog_internal.h"
 #include "controller/jobs/job.h"
 
 #define TURN_LIMIT_MS 20000
@@ -107,12 +108,33 @@ static int run_gate(struct job *j, const json_t *params, json_t *result,
     return rc;
 }
 
+/* What a node that does not stop talking makes of a job. */
+static int run_talk(struct job *j, const json_t *params, json_t *result,
+                    struct error *e)
+{
+    char *long_word = mem_alloc(1 << 13);
+
+    (void)params;
+    (void)result;
+    (void)e;
+    memset(long_word, 0xe9, 1 << 13);
+    long_word[(1 << 13) - 1] = 0;
+    for (int i = 0; i < JOB_LINES_MAX; i++) {
+        job_step(j, long_word);
+        job_log(j, long_word, "%s", long_word);
+        job_progress(j, 1, 1, 1, 1, long_word);
+    }
+    free(long_word);
+    return 0;
+}
+
 static const struct job_kind kind_ok = {"ok", run_ok};
+static const struct job_kind kind_talk = {"talk", run_talk};
 static const struct job_kind kind_partial = {"partial", run_partial};
 static const struct job_kind kind_fail = {"fail", run_fail};
 static const struct job_kind kind_gate = {"gate", run_gate};
-static const struct job_kind *const kinds[] = {&kind_ok, &kind_partial,
-                                               &kind_fail, &kind_gate};
+static const struct job_kind *const kinds[] = {
+    &kind_ok, &kind_partial, &kind_fail, &kind_gate, &kind_talk};
 
 static int setup(void **state)
 {
@@ -428,6 +450,42 @@ static void watchers_hear_of_their_job_only(void **state)
     assert_int_equal(atomic_load(&f->nudges), before);
 }
 
+struct tally {
+    size_t count, bytes;
+    char last[16];
+};
+
+static int count_event(void *arg, int64_t seq, const char *type,
+                       const char *json)
+{
+    struct tally *t = arg;
+
+    (void)seq;
+    t->count++;
+    t->bytes += strlen(json);
+    snprintf(t->last, sizeof(t->last), "%s", type);
+    return 0;
+}
+
+static void a_talker_is_cut_short(void **state)
+{
+    struct fixture *f = *state;
+    struct tally t = {0};
+    char id[24];
+
+    /* thousands of events, and the disk is not what is tested */
+    sqlite3_exec(f->catalog->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    start(f, "talk", "", id);
+    turn_until(f, has_ended, id);
+    jobs_stop(f->jobs, on_idle, f); /* its last event is there, too */
+    turn_until(f, is_idle, NULL);
+    assert_int_equal(catalog_events(f->catalog, id, 0, count_event, &t, NULL),
+                     0);
+    assert_true(t.count >= JOB_LINES_MAX && t.count < 2 * JOB_LINES_MAX);
+    assert_true(t.bytes < JOB_LINES_MAX * 5000);
+    assert_string_equal(t.last, "state");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -440,6 +498,7 @@ int main(void)
         T(a_waiting_claim_can_be_cancelled),
         T(too_many_wait_their_turn),
         T(watchers_hear_of_their_job_only),
+        T(a_talker_is_cut_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
