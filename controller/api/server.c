@@ -78,7 +78,8 @@ static void on_wake(uv_async_t *h)
     struct api_server *a = CONTAINER_OF(h, struct api_server, wake);
 
     for (struct request *rq = a->requests; rq; rq = rq->next) {
-        if (rq->events && atomic_load(&rq->events->nudged))
+        /* a handler at work may be setting `events` just now */
+        if (!rq->working && rq->events && atomic_load(&rq->events->nudged))
             api_resume(rq);
         if (rq->sent && flow_ready(rq->sent))
             api_resume(rq);
@@ -93,7 +94,7 @@ static void on_beat(uv_timer_t *h)
     struct api_server *a = CONTAINER_OF(h, struct api_server, beat);
 
     for (struct request *rq = a->requests; rq; rq = rq->next) {
-        if (!rq->events)
+        if (rq->working || !rq->events)
             continue;
         rq->events->beat = true;
         atomic_store(&rq->events->nudged, true);
