@@ -6,7 +6,7 @@ start_controller
 A=$T/a/www/server/openclaw
 node one "$A" "$T/a/home"
 edge=$A/workspace/projects/edge
-setfattr -n user.note -v kept "$edge/read-only.txt"
+chmod 644 "$edge/read-only.txt"; setfattr -n user.note -v kept "$edge/read-only.txt"; chmod 444 "$edge/read-only.txt"
 touch -d '1999-12-31 23:59:59.123456789 UTC' "$edge/empty"
 step "the state as it was"
 state_of "$A" >"$T/before"

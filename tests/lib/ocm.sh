@@ -28,8 +28,8 @@ finish() {
   for c in "${cleanups[@]}"; do eval "$c"; done
   for p in "${pids[@]}"; do stop_pid "$p" 15; done
   # a sanitizer's report in a daemon's log is a failure even when all else went well
-  if grep -lE 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$T"/*.log 2>/dev/null; then
-    grep -hE -A12 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$T"/*.log | head -60
+  if grep -lE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$T"/*.log 2>/dev/null; then
+    grep -hE -A12 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$T"/*.log | head -60
     [[ $status == 0 ]] && status=99
   fi
   if [[ $status != 0 && $status != 77 ]]; then
