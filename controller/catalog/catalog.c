@@ -241,8 +241,6 @@ static int make_schema(struct catalog *c, int64_t version, struct error *e)
     return catalog_end(c, rc, e);
 }
 
-/* Nothing here grows for ever: the newest jobs are kept with their events,
- * tokens and plans until a day after they ended. The audit log is kept. */
 static int forget_old(struct catalog *c, struct error *e)
 {
     int64_t day_ago = clock_now_ns() - INT64_C(86400) * 1000000000;
@@ -265,6 +263,16 @@ static int forget_old(struct catalog *c, struct error *e)
         rc = catalog_exec(c, e, "DELETE FROM plans WHERE expires_ns < ?", "i",
                           day_ago);
     return catalog_end(c, rc, e);
+}
+
+int catalog_forget_old(struct catalog *c, struct error *e)
+{
+    int rc;
+
+    catalog_lock(c);
+    rc = forget_old(c, e);
+    catalog_unlock(c);
+    return rc;
 }
 
 static int open_db(struct catalog *c, const char *path, struct error *e)

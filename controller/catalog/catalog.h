@@ -18,6 +18,10 @@ struct catalog;
 
 int catalog_open(const char *path, struct catalog **out, struct error *e);
 void catalog_close(struct catalog *c);
+/* Nothing here grows for ever: the newest 20,000 jobs are kept with their
+ * events, tokens and plans until a day after they ended. The audit log is
+ * kept. catalog_open does it; who runs for long does it now and then. */
+int catalog_forget_old(struct catalog *c, struct error *e);
 
 /* ---- join tokens: stored as SHA-256, one use, short-lived ---- */
 int catalog_token_add(struct catalog *c, const char *secret,

@@ -20,6 +20,7 @@
 
 #define JOBS_MAX_QUEUED 2000
 #define JOB_ID_DIGITS 13
+#define JOBS_TIDY_EVERY 100 /* ended jobs; then old ones are forgotten */
 
 static void on_wake(uv_async_t *h);
 static void job_main(void *arg);
@@ -301,6 +302,18 @@ static void set_running(struct job *j)
     job_state_event(j, "running", NULL, NULL);
 }
 
+/* A controller may run for years. */
+static void tidy(struct jobs *js)
+{
+    struct error e = {0};
+
+    if (atomic_fetch_add(&js->ended, 1) % JOBS_TIDY_EVERY !=
+        JOBS_TIDY_EVERY - 1)
+        return;
+    if (catalog_forget_old(js->catalog, &e) < 0)
+        log_warn("old jobs are not forgotten: %s", e.text);
+}
+
 static void job_main(void *arg)
 {
     struct job *j = arg;
@@ -319,6 +332,7 @@ static void job_main(void *arg)
     job_release_nodes(j);
     end_job(j, rc, &e, result);
     json_decref(result);
+    tidy(j->js);
 }
 
 static void on_job_done(void *arg)

@@ -52,7 +52,8 @@ struct jobs {
     pthread_cond_t changed; /* a claim was given back, a job was cancelled */
     struct job *active;     /* queued and running */
     size_t queued, running;
-    size_t entering; /* their rows are being written */
+    size_t entering;   /* their rows are being written */
+    atomic_uint ended; /* since the start */
     uint64_t last_id;
     bool stopping, idle_told;
     void (*on_idle)(void *arg);

@@ -486,6 +486,30 @@ static void a_talker_is_cut_short(void **state)
     assert_string_equal(t.last, "state");
 }
 
+/* While it runs, not only when it starts. */
+static void what_is_old_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    int64_t long_ago = clock_now_ns() - INT64_C(2) * 86400 * 1000000000;
+    struct error e = {0};
+    char *json, id[24];
+
+    sqlite3_exec(f->catalog->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    assert_int_equal(catalog_plan_put(f->catalog, "p1", "{}", long_ago, NULL),
+                     0);
+    assert_int_equal(catalog_plan_get(f->catalog, "p1", &json, &e),
+                     OCM_E_NOTFOUND);
+    assert_non_null(strstr(e.text, "too old")); /* but there */
+    for (int i = 0; i < 100; i++)
+        start(f, "fail", "", id);
+    turn_until(f, has_ended, id);
+    jobs_stop(f->jobs, on_idle, f);
+    turn_until(f, is_idle, NULL);
+    assert_int_equal(catalog_plan_get(f->catalog, "p1", &json, &e),
+                     OCM_E_NOTFOUND);
+    assert_non_null(strstr(e.text, "no plan"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -499,6 +523,7 @@ int main(void)
         T(too_many_wait_their_turn),
         T(watchers_hear_of_their_job_only),
         T(a_talker_is_cut_short),
+        T(what_is_old_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
