@@ -27,7 +27,7 @@
 
 #define AHEAD_FILES 2048
 #define AHEAD_IDS 4096
-#define AHEAD_LOCAL (32u * 1024 * 1024) /* bytes taken from this node */
+#define AHEAD_LOCAL (2u * 1024 * 1024) /* bytes taken from this node */
 
 /* A file between its announcement and its writing. */
 struct pending {

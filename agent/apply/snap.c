@@ -36,25 +36,33 @@ struct walk {
     size_t dir_count, dir_cap;
 };
 
-void *snap_alloc(struct snap *s, size_t len)
+/* Bytes of any alignment, so that names and ids lie close. */
+static void *alloc_bytes(struct snap *s, size_t len)
 {
-    size_t need = (len + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
     struct snap_block *b = s->blocks;
 
-    if (!b || b->cap - b->used < need) {
-        size_t cap = need > SNAP_BLOCK ? need : SNAP_BLOCK;
+    if (!b || b->cap - b->used < len) {
+        size_t cap = len > SNAP_BLOCK ? len : SNAP_BLOCK;
 
         b = mem_alloc(sizeof(*b) + cap);
         *b = (struct snap_block){.next = s->blocks, .cap = cap};
         s->blocks = b;
     }
-    b->used += need;
-    return (char *)b->data + b->used - need;
+    b->used += len;
+    return (char *)b->data + b->used - len;
+}
+
+void *snap_alloc(struct snap *s, size_t len)
+{
+    size_t align = sizeof(max_align_t);
+    char *p = alloc_bytes(s, len + align - 1);
+
+    return p + (align - (uintptr_t)p % align) % align;
 }
 
 static char *keep_str(struct snap *s, const char *p, size_t len)
 {
-    char *copy = snap_alloc(s, len + 1);
+    char *copy = alloc_bytes(s, len + 1);
 
     memcpy(copy, p, len);
     copy[len] = 0;
@@ -262,7 +270,7 @@ static void keep_attributes(struct snap *s, struct snap_entry *n,
 {
     for (size_t i = from->xattr_count; i-- > 0;) {
         struct snap_xattr *x = snap_alloc(s, sizeof(*x));
-        uint8_t *value = snap_alloc(s, from->xattrs[i].value_len + 1);
+        uint8_t *value = alloc_bytes(s, from->xattrs[i].value_len + 1);
 
         memcpy(value, from->xattrs[i].value, from->xattrs[i].value_len);
         *x = (struct snap_xattr){
@@ -278,7 +286,7 @@ static void keep_attributes(struct snap *s, struct snap_entry *n,
         n->linktarget = keep_str(s, from->linktarget, strlen(from->linktarget));
     n->id_count = from->type == TREE_DIR ? 1 : (uint32_t)from->content_count;
     if (n->id_count > 0) {
-        struct id *ids = snap_alloc(s, n->id_count * sizeof(*ids));
+        struct id *ids = alloc_bytes(s, n->id_count * sizeof(*ids));
 
         memcpy(ids, from->type == TREE_DIR ? &from->subtree : from->content,
                n->id_count * sizeof(*ids));
@@ -318,7 +326,7 @@ static int add_child(struct walk *w, uint32_t dir, uint32_t root,
         .size = from->size,
         .inode = from->inode,
         .device_id = from->device_id,
-        .many_links = from->type == TREE_FILE && from->links > 1,
+        .flags = from->type == TREE_FILE && from->links > 1 ? SNAP_NAMES : 0,
         .leader = SNAP_NONE,
     };
     keep_attributes(s, n, from);
@@ -494,7 +502,7 @@ static void find_links(struct snap *s)
     size_t count = 0, cap = 0;
 
     for (uint32_t i = 0; i < s->count; i++) {
-        if (!s->entries[i].many_links)
+        if (!(s->entries[i].flags & SNAP_NAMES))
             continue;
         list = mem_grow(list, &cap, count + 1, sizeof(*list));
         list[count++] = i;
@@ -540,7 +548,7 @@ int snap_walk(struct snap *s, const struct apply_source *src,
                                         .name = "",
                                         .id_count = 1};
     s->entries[0].ids =
-        memcpy(snap_alloc(s, sizeof(*root)), root, sizeof(*root));
+        memcpy(alloc_bytes(s, sizeof(*root)), root, sizeof(*root));
     s->count = 1;
     w.dirs = mem_grow(w.dirs, &w.dir_cap, 1, sizeof(*w.dirs));
     w.dirs[w.dir_count++] = 0;

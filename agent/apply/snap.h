@@ -33,6 +33,7 @@ enum snap_flag {
     SNAP_GONE = 16,   /* the adaptation dropped it */
     SNAP_LINKED = 32, /* a further name of an earlier file */
     SNAP_CHECK = 64,  /* a database to be checked before it goes live */
+    SNAP_NAMES = 128, /* a file with more than one name */
 };
 
 struct snap_xattr {
@@ -60,7 +61,6 @@ struct snap_entry {
     const struct id *ids; /* file: content; folder: its subtree */
     uint32_t id_count;
     uint32_t leader;        /* SNAP_LINKED: the entry it is a name of */
-    bool many_links;        /* file with more than one name */
     const char *linktarget; /* symlink */
     const struct snap_xattr *xattrs;
 };

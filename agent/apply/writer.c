@@ -14,7 +14,7 @@
 #include "common/base/mem.h"
 
 #define WRITER_MAX_ITEMS 512
-#define WRITER_MAX_BYTES (16u * 1024 * 1024)
+#define WRITER_MAX_BYTES (4u * 1024 * 1024) /* and one item */
 #define WRITER_HOLE 4096u /* zero runs of this size are not written */
 
 enum item_kind {
