@@ -87,6 +87,7 @@ static int wait_for_backups(struct cli *c, const json_t *jobs)
 {
     json_t *ends = json_array(), *j, *doc;
     int code = CLI_EXIT_OK;
+    bool told = false; /* why the watching broke off: a document already */
     size_t i;
 
     json_array_foreach(jobs, i, j)
@@ -96,6 +97,7 @@ static int wait_for_backups(struct cli *c, const json_t *jobs)
 
         if (!job) {
             code = end;
+            told = true;
             break;
         }
         if (!c->json && json_is_object(json_object_get(job, "result")))
@@ -103,7 +105,7 @@ static int wait_for_backups(struct cli *c, const json_t *jobs)
         code = worse(code, exit_of_job(c, job));
         json_array_append_new(ends, job);
     }
-    if (c->json && code != CLI_EXIT_INTERRUPTED) {
+    if (c->json && !told) {
         doc = json_pack("{s:i,s:O}", "schemaVersion", 1, "jobs", ends);
         give_json(c, doc);
         json_decref(doc);

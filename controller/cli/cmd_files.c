@@ -146,7 +146,10 @@ static int export_to_file(struct cli *c, const char *target, const char *path)
     int code;
 
     if (fd < 0 || !(s.file = fdopen(fd, "wb"))) {
-        complain(c, "%s: %s", part, strerror(errno));
+        complain(c, "%s: %s%s", part, strerror(errno),
+                 errno == EEXIST ? ": left by an export that was broken off, "
+                                   "remove it"
+                                 : "");
         if (fd >= 0)
             close(fd);
         free(part);
@@ -166,6 +169,21 @@ static int export_to_file(struct cli *c, const char *target, const char *path)
     return code;
 }
 
+static void tell_written(struct cli *c, const char *path)
+{
+    json_t *doc;
+
+    say(c,
+        "%s is written. To check it: tar xf it, then sha256sum -c "
+        "verify/SHA256SUMS",
+        safe(path));
+    if (!c->json)
+        return;
+    doc = json_pack("{s:i,s:s}", "schemaVersion", 1, "file", safe(path));
+    give_json(c, doc);
+    json_decref(doc);
+}
+
 int cmd_export(struct cli *c)
 {
     const char *path = c->args[1];
@@ -175,7 +193,8 @@ int cmd_export(struct cli *c)
     int code;
 
     if (strcmp(path, "-") == 0) {
-        code = c->io->tty_out
+        code = c->json ? usage_error(c, "--json needs a FILE for the archive")
+               : c->io->tty_out
                    ? usage_error(c, "an archive is nothing for a terminal")
                    : client_download(c, target, write_sink, &s);
     } else if (file_exists(path)) {
@@ -184,10 +203,7 @@ int cmd_export(struct cli *c)
     } else {
         code = export_to_file(c, target, path);
         if (code == 0)
-            say(c,
-                "%s is written. To check it: tar xf it, then sha256sum -c "
-                "verify/SHA256SUMS",
-                safe(path));
+            tell_written(c, path);
     }
     free(target);
     free(id);

@@ -217,6 +217,15 @@ static void json_is_one_document(void **state)
     fake_api_stop(&f);
 }
 
+static void assert_document(const char *text)
+{
+    json_t *v = json_loads(text, 0, NULL);
+
+    if (!v)
+        fail_msg("not one JSON document:\n%s", text);
+    json_decref(v);
+}
+
 /* ---- jobs ---- */
 
 #define JOB "j0000000000001"
@@ -296,6 +305,32 @@ static void a_failed_job_fails_by_its_code(void **state)
     assert_int_equal(r.code, CLI_EXIT_OFFLINE);
     has(r.err, "ocmctl: web is away"); /* named once */
     has(r.out, "\"jobs\": [");
+    run_free(&r);
+    fake_api_stop(&f);
+}
+
+/* The second of two jobs cannot be followed: one document all the same. */
+static void a_broken_watch_is_one_document(void **state)
+{
+    static const struct line script[] = {
+        {"POST " V1 "/backups", 202, NULL,
+         SV "\"jobs\":[{\"node\":\"web\",\"job\":\"" JOB
+            "\"},{\"node\":\"db\",\"job\":\"j0000000000002\"}]}",
+         0},
+        {EVENTS "0", 200, STREAM, ENDED("1", "done"), 0},
+        {"GET " V1 "/jobs/" JOB, 200, NULL, JOB_DOC("done", "null", "null"), 0},
+        {"GET " V1 "/jobs/j0000000000002/events?after=0", 404, NULL,
+         SV "\"error\":{\"code\":\"notfound\",\"text\":\"no job\"}}", 0},
+    };
+    struct fake_api f;
+    struct run r;
+
+    (void)state;
+    fake_api_start(&f, script, ARRAY_LEN(script));
+    r = run(&f, "backup web db --json", NULL, false);
+    assert_int_equal(r.code, CLI_EXIT_NOTFOUND);
+    has(r.err, "no job");
+    assert_document(r.out);
     run_free(&r);
     fake_api_stop(&f);
 }
@@ -532,10 +567,11 @@ static void an_export_is_whole_or_not_there(void **state)
         fake_api_start(&f, lines[i], 1);
         path = mem_printf("%s/x.tar.zst", f.dir);
         part = mem_printf("%s.part", path);
-        line = mem_printf("export 1a %s", path);
+        line = mem_printf("export 1a %s --json", path);
         r = run(&f, line, NULL, false);
         assert_int_equal(r.code, codes[i]);
         assert_int_equal(file_exists(path), codes[i] == 0);
+        assert_document(r.out);
         assert_false(file_exists(part));
         run_free(&r);
         if (codes[i] == 0) { /* and never over what is there */
@@ -580,6 +616,7 @@ int main(void)
         cmocka_unit_test(json_is_one_document),
         cmocka_unit_test(a_backup_is_followed_to_its_end),
         cmocka_unit_test(a_failed_job_fails_by_its_code),
+        cmocka_unit_test(a_broken_watch_is_one_document),
         cmocka_unit_test(ctrl_c_leaves_the_job_running),
         cmocka_unit_test(detached_backups_are_named),
         cmocka_unit_test(damage_has_its_code),
