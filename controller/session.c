@@ -92,8 +92,8 @@ static void on_open(struct channel *ch, void *arg)
         return;
     if (identify(s, &e) < 0) {
         log_warn("agent refused: %s", e.text);
-        catalog_audit(s->c->catalog, "agent", "connection refused", "", e.text,
-                      NULL);
+        catalog_audit_rare(s->c->catalog, "agent", "connection refused", "",
+                           e.text, NULL);
         channel_close(ch, OCM_E_AUTH,
                       "this certificate is not accepted: the node was removed "
                       "or must join again");
@@ -170,7 +170,7 @@ static struct node_link link_of(struct session *s, const Ocm__Hello *h)
                       l.upgrade_undone, NULL);
     }
     if (s->node.agent_version[0] &&
-        strcmp(s->node.agent_version, h->agent_version) != 0)
+        strcmp(s->node.agent_version, l.agent_version) != 0)
         catalog_audit(s->c->catalog, "agent", "version changed", s->node.name,
                       l.agent_version, NULL);
     return l;

@@ -159,6 +159,10 @@ int catalog_plan_get(struct catalog *c, const char *id, char **json,
 /* ---- audit: append-only, hash-chained ---- */
 int catalog_audit(struct catalog *c, const char *who, const char *what,
                   const char *node, const char *result, struct error *e);
+/* For what a peer can bring about as often as it likes: the same `what` with
+ * the same `result` is written once an hour. */
+int catalog_audit_rare(struct catalog *c, const char *who, const char *what,
+                       const char *node, const char *result, struct error *e);
 /* Check the whole chain: how many lines are sound, and OCM_E_DAMAGED naming
  * the first that was changed or is missing. */
 int catalog_audit_verify(struct catalog *c, int64_t *lines, struct error *e);

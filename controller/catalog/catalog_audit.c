@@ -7,6 +7,9 @@
 #include "common/base/clock.h"
 #include "controller/catalog/catalog_internal.h"
 
+#define RARE_NS (INT64_C(3600) * 1000000000)
+#define RARE_LINES 200 /* looked at */
+
 struct audit_line {
     int64_t seq, when_ns;
     const char *who, *what, *node, *result;
@@ -95,6 +98,28 @@ int catalog_audit(struct catalog *c, const char *who, const char *what,
     }
     catalog_unlock(c);
     return rc;
+}
+
+int catalog_audit_rare(struct catalog *c, const char *who, const char *what,
+                       const char *node, const char *result, struct error *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc;
+
+    catalog_lock(c);
+    rc = catalog_prepare(c, &st, e,
+                         "SELECT 1 FROM (SELECT when_ns, what, result FROM "
+                         "audit ORDER BY seq DESC LIMIT ?) WHERE what = ? AND "
+                         "result = ? AND when_ns > ?",
+                         "issi", (int64_t)RARE_LINES, what, result,
+                         clock_now_ns() - RARE_NS);
+    if (rc == 0)
+        rc = catalog_step(c, st, e);
+    sqlite3_finalize(st);
+    catalog_unlock(c);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    return catalog_audit(c, who, what, node, result, e);
 }
 
 static const char *column_text(sqlite3_stmt *st, int col)

@@ -337,6 +337,23 @@ static void tamper(const char *path, const char *sql)
     free(all);
 }
 
+/* A removed node whose agent still runs comes back for ever. */
+static void what_repeats_is_audited_once(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = {0};
+    int64_t lines;
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            catalog_audit_rare(f->c, "agent", "refused", "", "node a", &e), 0);
+        assert_int_equal(
+            catalog_audit_rare(f->c, "agent", "refused", "", "node b", &e), 0);
+    }
+    assert_int_equal(catalog_audit_verify(f->c, &lines, &e), 0);
+    assert_int_equal(lines, 2);
+}
+
 static void the_audit_chain_shows_changes(void **state)
 {
     struct fixture *f = *state;
@@ -550,6 +567,7 @@ int main(void)
         T(a_restart_fails_what_ran),
         T(plans_expire),
         T(the_audit_chain_shows_changes),
+        T(what_repeats_is_audited_once),
         T(a_second_machine_is_noticed),
         T(a_newer_schema_is_refused),
         T(an_older_schema_is_brought_up),
