@@ -87,6 +87,17 @@ has '# behind nginx' "$Z/gateway.yaml"; has '# keep' "$Z/agents.yaml"
 has "port: $p2" "$Z/gateway.yaml"; has 'tok-ydst' "$Z/gateway.yaml"; hasnt 'tok-ysrc' "$Z/gateway.yaml"
 has "$Z/workspace" "$Z/agents.yaml"
 
+step "YAML that does not parse: as JSON5 that does not"
+cp -a "$T/y/www/server/openclaw/gateway.yaml" "$T/yaml.good"
+printf 'more: [1, 2\nother: {\n' >>"$T/y/www/server/openclaw/gateway.yaml"
+expect 0 ctl backup ysrc
+ctl cat latest:ysrc config/gateway/gateway.yaml | cmp - "$T/y/www/server/openclaw/gateway.yaml" || die "not as it is"
+before=$(state_of "$Z" | sha256sum)
+expect 1 ctl migrate ysrc ydst --clone --yes
+has 'gateway.yaml'; has 'line|:[0-9]+'
+[[ $(state_of "$Z" | sha256sum) == "$before" ]] || die "the target was changed"
+cp -a "$T/yaml.good" "$T/y/www/server/openclaw/gateway.yaml"
+
 step "an empty workspace comes back"
 Y=$T/y/www/server/openclaw
 rm -r "${Y:?}/workspace/AGENTS.md"; chmod 2750 "$Y/workspace"
