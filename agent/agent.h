@@ -33,6 +33,7 @@ struct agent {
     atomic_int leaving; /* enum agent_leave */
 
     uv_mutex_t busy; /* guards the next two */
+    uv_cond_t idle;  /* with it: `changing` has ended */
     bool changing;   /* an apply or a backup runs: one at a time */
     char job[32];    /* its id, told in Hello */
 };
@@ -41,7 +42,7 @@ struct agent {
 char *agent_path(const struct agent *a, const char *name);
 
 /* Take the one place for a job that reads or changes the whole state; false
- * when another has it. Any thread. */
+ * when another has it and keeps it for 10 s. Any thread that may block. */
 bool agent_claim(struct agent *a, const char *job);
 void agent_release(struct agent *a);
 

@@ -346,6 +346,7 @@ int main(int argc, char **argv)
                                    .config = o.config,
                                    .wait_ms = a->conf.upgrade_wait_ms};
     uv_mutex_init(&a->busy);
+    uv_cond_init(&a->idle);
     a->config = o.config;
     if (strcmp(o.command, "run") == 0)
         upgrade_launch(&place, argv);
@@ -381,6 +382,7 @@ int main(int argc, char **argv)
         rc = OCM_E_FAILED;
     }
     agent_conf_free(&a->conf);
+    uv_cond_destroy(&a->idle);
     uv_mutex_destroy(&a->busy);
     return rc < 0 ? 1 : leaving == AGENT_UNINSTALLED ? AGENT_GONE_STATUS : 0;
 }
