@@ -54,6 +54,8 @@ static const char *const outcome_names[] = {
 
 struct target {
     struct job *j;
+    uv_mutex_t *lock;      /* the wave's: guards `stream` */
+    struct stream *stream; /* to be cancelled with the job; or NULL */
     bool allow_downgrade;
     struct node node;
     struct node_link link; /* of the connection that is upgraded */
@@ -66,6 +68,22 @@ struct target {
 };
 
 /* ---- one node ---- */
+
+/* The conversation that goes on now; NULL before it is closed. */
+static void set_stream(struct target *t, struct stream *s)
+{
+    uv_mutex_lock(t->lock);
+    t->stream = s;
+    if (s && atomic_load(job_cancelled(t->j)))
+        stream_cancel(s);
+    uv_mutex_unlock(t->lock);
+}
+
+static void close_stream(struct target *t, struct stream *s)
+{
+    set_stream(t, NULL);
+    stream_close(s);
+}
 
 static int send_request(struct target *t, struct stream *s, struct error *e)
 {
@@ -146,16 +164,17 @@ static int hand_over(struct target *t, struct stream *s, bool *sent,
     return rc == OCM_E_CLOSED || rc == OCM_E_CANCELLED ? 0 : rc;
 }
 
-static int ask_facts(struct controller *c, const struct node *node,
-                     struct error *e)
+static int ask_facts(struct target *t, struct error *e)
 {
+    struct controller *c = job_context(t->j);
     Ocm__Envelope m = OCM__ENVELOPE__INIT, *reply = NULL;
     Ocm__FactsRequest req = OCM__FACTS_REQUEST__INIT;
-    struct stream *s = nodes_open_stream(c->nodes, node->id, e);
+    struct stream *s = nodes_open_stream(c->nodes, t->node.id, e);
     int rc;
 
     if (!s)
         return e->code;
+    set_stream(t, s);
     m.body_case = OCM__ENVELOPE__BODY_FACTS_REQUEST;
     m.facts_request = &req;
     rc = stream_send(s, &m, e);
@@ -163,7 +182,7 @@ static int ask_facts(struct controller *c, const struct node *node,
         rc = stream_expect(s, OCM__ENVELOPE__BODY_FACTS, ANSWER_MS, &reply, e);
     stream_message_free(reply);
     stream_end(s, NULL);
-    stream_close(s);
+    close_stream(t, s);
     return rc;
 }
 
@@ -181,7 +200,7 @@ static enum outcome judge(struct target *t, const struct node_link *l,
         error_set(e, OCM_E_FAILED, "came back as %s", l->agent_version);
         return FAILED;
     }
-    switch (ask_facts(job_context(t->j), &t->node, e)) {
+    switch (ask_facts(t, e)) {
     case 0:
         return UPGRADED;
     case OCM_E_CLOSED:
@@ -239,12 +258,13 @@ static void upgrade_node(void *arg)
         t->outcome = AWAY;
         return;
     }
+    set_stream(t, s);
     rc = hand_over(t, s, &sent, &wait_ms, &t->e);
     if (rc < 0)
         stream_cancel(s);
     else
         stream_end(s, NULL);
-    stream_close(s);
+    close_stream(t, s);
     if (rc < 0)
         t->outcome = FAILED;
     else if (!sent)
@@ -252,6 +272,8 @@ static void upgrade_node(void *arg)
     else
         t->outcome = wait_for_return(t, wait_ms, &t->e);
     t->rc = t->outcome == FAILED || t->outcome == PUT_BACK ? t->e.code : 0;
+    if (t->rc == 0)
+        t->e = (struct error){0}; /* of a connection that had to end */
     if (t->rc < 0)
         job_log(t->j, "error", "%s: %s", t->node.name, t->e.text);
     else
@@ -323,44 +345,75 @@ static int prepare(struct target *t, const char *name, const json_t *ids,
     return 0;
 }
 
-/* From `begin` on, at most `size` that are ready, side by side. *end is
- * behind the last one. */
-static int run_wave(struct job *j, struct target *list, size_t count,
-                    size_t begin, size_t size, size_t *end, struct error *e)
-{
-    const char *names[WAVE_MAX], *ids[WAVE_MAX];
-    struct target *wave[WAVE_MAX];
-    size_t n = 0, started = 0;
-    int rc;
+/* Nodes that are upgraded side by side. */
+struct wave {
+    uv_mutex_t lock;
+    struct target *list[WAVE_MAX];
+    const char *names[WAVE_MAX];
+    size_t count;
+};
 
-    for (*end = begin; *end < count && n < size; (*end)++) {
-        if (!list[*end].ready)
-            continue;
-        wave[n] = &list[*end];
-        names[n] = wave[n]->node.name;
-        ids[n] = wave[n]->node.id;
-        n++;
+static void cancel_wave(void *arg)
+{
+    struct wave *w = arg;
+
+    uv_mutex_lock(&w->lock);
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->list[i]->stream)
+            stream_cancel(w->list[i]->stream);
     }
-    if (n == 0)
-        return 0;
-    rc = job_claim_nodes(j, ids, n, e);
-    if (rc < 0)
-        return rc;
-    for (; started < n; started++) {
-        job_log(j, "info", "%s: agent %s to %s", names[started],
-                wave[started]->link.agent_version,
-                wave[started]->package.m.version);
-        if (uv_thread_create(&wave[started]->thread, upgrade_node,
-                             wave[started]))
+    uv_mutex_unlock(&w->lock);
+}
+
+static int run_threads(struct job *j, struct wave *w, struct error *e)
+{
+    size_t started = 0;
+    int rc = 0;
+
+    for (; started < w->count; started++) {
+        struct target *t = w->list[started];
+
+        job_log(j, "info", "%s: agent %s to %s", t->node.name,
+                t->link.agent_version, t->package.m.version);
+        t->lock = &w->lock;
+        if (uv_thread_create(&t->thread, upgrade_node, t))
             break;
     }
     for (size_t i = 0; i < started; i++) {
-        uv_thread_join(&wave[i]->thread);
-        if (rc == 0 && wave[i]->rc < 0)
-            rc = error_set(e, wave[i]->rc, "%s: %s", names[i], wave[i]->e.text);
+        struct target *t = w->list[i];
+
+        uv_thread_join(&t->thread);
+        if (rc == 0 && t->rc < 0)
+            rc = error_set(e, t->rc, "%s: %s", t->node.name, t->e.text);
     }
-    if (rc == 0 && started < n)
-        rc = error_set(e, OCM_E_FAILED, "no thread for %s", names[started]);
+    if (rc == 0 && started < w->count)
+        rc = error_set(e, OCM_E_FAILED, "no thread for %s", w->names[started]);
+    return rc;
+}
+
+/* From `begin` on, at most `size` that are ready. *end is behind the last. */
+static int run_wave(struct job *j, struct target *list, size_t count,
+                    size_t begin, size_t size, size_t *end, struct error *e)
+{
+    struct wave w = {.count = 0};
+    int rc;
+
+    for (*end = begin; *end < count && w.count < size; (*end)++) {
+        if (!list[*end].ready)
+            continue;
+        w.list[w.count] = &list[*end];
+        w.names[w.count++] = list[*end].node.name;
+    }
+    if (w.count == 0)
+        return 0;
+    rc = job_claim_nodes(j, w.names, w.count, e);
+    if (rc < 0)
+        return rc;
+    uv_mutex_init(&w.lock);
+    job_on_cancel(j, cancel_wave, &w);
+    rc = run_threads(j, &w, e);
+    job_on_cancel(j, NULL, NULL);
+    uv_mutex_destroy(&w.lock);
     job_release_nodes(j);
     return rc;
 }
