@@ -48,25 +48,11 @@ home_of() { passwd_of "$1" | cut -d: -f6; }
 uid_of() { id -u "$1" 2>/dev/null; }
 
 init_system() {
-  if [ -d /run/systemd/system ]; then
-    say systemd
-  elif [ -d /run/openrc ]; then
-    say openrc
-  elif [ -e /etc/inittab ] && [ -d /etc/init.d ]; then
-    say sysvinit
-  else
-    say other
-  fi
+  if [ -d /run/systemd/system ]; then say systemd; elif [ -d /run/openrc ]; then say openrc; else say other; fi
 }
 
 libc_kind() {
-  if ls /lib/ld-musl-* >/dev/null 2>&1; then
-    say musl
-  elif ls /lib/ld-linux* /lib64/ld-linux* /lib/*/ld-linux* >/dev/null 2>&1; then
-    say glibc
-  else
-    say none
-  fi
+  if ls /lib/ld-musl-* >/dev/null 2>&1; then say musl; elif ls /lib*/ld-linux* /lib/*/ld-linux* >/dev/null 2>&1; then say glibc; else say none; fi
 }
 
 # Which way to root: root, nopasswd, password (a member of a group that usually may), maybe, no
@@ -87,10 +73,8 @@ sudo_kind() {
 sha256_of() {
   if have sha256sum; then
     sha256sum "$1"
-  elif have openssl; then
-    openssl dgst -sha256 -r "$1"
   else
-    busybox sha256sum "$1"
+    openssl dgst -sha256 -r "$1"
   fi 2>/dev/null | cut -d' ' -f1 | grep -Ex '[0-9a-f]{64}'
 }
 
@@ -106,8 +90,7 @@ is_state() {
     [ -e "$1/clawdbot.json" ]
 }
 
-# value NAME FILE: of an Environment= in a unit
-unit_env() {
+unit_env() { # NAME FILE: of an Environment= in a unit
   sed -n "s/^Environment=\"\{0,1\}$1=\([^\"]*\)\"\{0,1\}[ ]*\$/\1/p" "$2" 2>/dev/null | tail -n 1
 }
 
@@ -195,13 +178,8 @@ conf_value() { # FILE SECTION KEY
     on && index($0, "=") { n = $0; sub(/[ \t]*=.*/, "", n); v = $0; sub(/^[^=]*=[ \t]*/, "", v); if (n == k) print v }' "$1" 2>/dev/null | tail -n 1
 }
 
-# as_user COMMAND...: as the user of OpenClaw
-as_user() {
-  if [ "$user" = "$me" ]; then
-    "$@"
-  elif have runuser; then
-    runuser -u "$user" -- "$@"
-  else
+as_user() { # COMMAND...: as the user of OpenClaw
+  if [ "$user" = "$me" ]; then "$@"; elif have runuser; then runuser -u "$user" -- "$@"; else
     # shellcheck disable=SC2016
     su -s /bin/sh "$user" -c '"$0" "$@"' -- "$@"
   fi
@@ -218,7 +196,6 @@ user_bus() {
 }
 
 lingers() { [ -e "/var/lib/systemd/linger/$1" ]; }
-
 crontab_of() { if [ "$1" = "$me" ]; then crontab "$2"; else crontab -u "$1" "$2"; fi; }
 crontab_list() { if [ "$1" = "$me" ]; then crontab -l; else crontab -u "$1" -l; fi 2>/dev/null; }
 
@@ -390,9 +367,6 @@ StateDirectoryMode=0700
 UMask=0077
 LimitCORE=0
 
-# It reads and replaces OpenClaw's state wherever its user keeps it, and runs OpenClaw's own
-# command (Node needs writable and executable memory) and the user's service manager. No
-# RestrictSUIDSGID: it takes openat2() away, and folders with a set-group-ID bit are restored.
 CapabilityBoundingSet=
 AmbientCapabilities=
 NoNewPrivileges=yes
@@ -414,7 +388,6 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 SystemCallFilter=@chown sched_setaffinity setpriority
-# the process that opens databases out of a backup locks itself in with these
 SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self
 SystemCallErrorNumber=EPERM
 
@@ -479,8 +452,6 @@ KEEP
 }
 
 cron_line() { say "@reboot /bin/sh $keep $bin $conf_dir/agent-$1.conf $state_dir >/dev/null 2>&1 # ocm-agent $1"; }
-
-# ---- starting and stopping one ----
 
 start_instance() {
   case $mode in
@@ -599,6 +570,15 @@ choose_user() {
     instance=$(say "$instance" | sed 's/\.openclaw-//' | tr 'A-Z_.' 'a-z--' | tr -cd 'a-z0-9-\n')
   fi
   case $instance in '' | -* | *[!a-z0-9-]*) die "--instance '$instance': use a-z, 0-9 and -" ;; esac
+}
+
+# Root's agent for the same OpenClaw would make another node of it
+not_twice() {
+  if [ "$state" = "$home/.openclaw" ]; then own=; else own=$state; fi
+  for conf in /etc/ocm/agent-*.conf; do
+    [ "$(conf_value "$conf" openclaw home)" = "$home" ] && [ "$(conf_value "$conf" openclaw state_dir)" = "$own" ] || continue
+    die "root has installed an agent for this OpenClaw already ($conf): log in as root, or with sudo"
+  done
 }
 
 # The program: from where, and is it the one that was promised?
@@ -764,6 +744,7 @@ install_() {
   [ "$scope" = system ] || user_bus
   paths_of "$scope"
   choose_user
+  if [ "$scope" = user ] && [ ! -e "$conf_dir/agent-$instance.conf" ]; then not_twice; fi
   state_dir=$state_base/$instance
   if [ -e "$conf_dir/agent-$instance.conf" ]; then state_dir=$(state_dir_of "$instance"); fi
   choose_agent

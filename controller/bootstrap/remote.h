@@ -32,7 +32,7 @@ struct remote_instance {
 struct remote {
     char host[128], user[64], uid[16], home[256];
     char arch[32], kernel[64], libc[16], os[128];
-    char init[16]; /* "systemd", "openrc", "sysvinit", "other" */
+    char init[16]; /* "systemd", "openrc", "other" */
     char sudo[16]; /* "root", "nopasswd", "password", "maybe", "no" */
     char linger[8], user_manager[8], cron[8];
     char ssh_client[64]; /* our address, as the host sees it */

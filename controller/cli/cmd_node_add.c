@@ -201,7 +201,7 @@ static void work_on(struct add_host *h)
         .ssh =
             {
                 .target = {h->host, h->user, h->identity, h->jump, h->port},
-                .config = "",
+                .config = option_or_empty(a, "ssh-config"),
                 .helper = a->helper,
                 .known_hosts = buf_str(&a->known_hosts),
                 .accept_new = arg_flag(a->c, "accept-new"),

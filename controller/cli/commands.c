@@ -96,6 +96,7 @@ const struct command command_table[] = {
       {"port", 0, "PORT", "of sshd", false, NULL},
       {"identity", 'i', "FILE", "a private key", false, "file"},
       {"jump", 0, "HOST", "over this host, as ssh -J", false, NULL},
+      {"ssh-config", 0, "FILE", "instead of yours, as ssh -F", false, "file"},
       {"name", 0, "NAME", "the node's name (the host's)", false, NULL},
       {"user", 0, "USER", "only the OpenClaw of this user", false, NULL},
       {"mode", 0, "MODE", "system, user or cron (what fits)", false,

@@ -64,7 +64,8 @@ wait_for 10 connected k1
 clean_host k1
 
 step "a password, and sudo with it: asked when needed, seen nowhere"
-canary=$(secret pw); root_canary=$(secret sudo)
+canary=$(secret pw)
+ssh-keygen -q -t ed25519 -N "$(secret phrase)" -f "$T/locked" # its command line, before anybody watches
 lab run p1 sh -c 'useradd -m -s /bin/bash ann; usermod -aG sudo ann; chpasswd' <<<"ann:$canary"
 watch_for_canaries
 type_in '\(yes/no' yes "password:" "wrong-one" "password:" "<$T/secrets/pw" 'sudo.*:' nonsense 'accepted.*\n.*sudo.*:' "" 'go on' y
@@ -91,7 +92,10 @@ printf '%s\nwrong\n' "$canary" >"$T/secrets/two"
 expect 12 add "ann@$(lab ip p1)" --accept-new --yes --password-fd 3 3<"$T/secrets/two"
 has "sudo does not accept the password"
 picture_of p1 | diff "$T/before" - || die "a wrong password changed the host"
-expect 0 add "ann@$(lab ip p1)" --accept-new --yes --password-fd 3 3<"$T/secrets/pw"
+# a key that the operator knows is trusted, and kept
+ssh-keyscan -t ed25519 "$(lab ip p1)" 2>/dev/null >>"$T/known_hosts"
+expect 0 add "ann@$(lab ip p1)" --yes --password-fd 3 3<"$T/secrets/pw"
+curl -fs --unix-socket "$T/run/ocm.sock" "http://localhost/api/v1/nodes/p1/connection" | jq -e '.connection.host_key | contains("ssh-ed25519")' >/dev/null || die "the key is not kept"
 expect 12 add "ann@$(lab ip p1)" --yes </dev/null
 has "nobody gave it|Permission denied"
 
@@ -132,13 +136,64 @@ picture_of j1 >"$T/before-j1"
 
 step "over a jump host, with a key that has a passphrase; then through an agent"
 sample_on j1 claw 28789
-ssh-keygen -q -t ed25519 -N "$(cat "$T/secrets/sudo")" -f "$T/locked"
 cat "$T/locked.pub" >>"$(lab root j1)/root/.ssh/authorized_keys"
-# the jump host lets the other key in, by the operator's own configuration
-mkdir -p "$HOME/.ssh"
-printf 'Host hop\n HostName %s\n User root\n IdentityFile %s\n' "$(lab ip k1)" "$T/key" >"$HOME/.ssh/config"
-cp "$HOME/.ssh/config" /root/.ssh/config.ocm-test 2>/dev/null || true
-type_in '\(yes/no' yes 'passphrase.*:' "<$T/secrets/sudo" '\(yes/no' yes 'go on' y
-ssh_home typed 0 add "root@$(lab ip j1)" -i "$T/locked" --jump hop
+printf 'Host hop\n HostName %s\n User root\n IdentityFile %s\n' "$(lab ip k1)" "$T/key" >>"$T/ssh_config"
+type_in '\(yes/no' yes '\(yes/no' yes 'passphrase.*:' "<$T/secrets/phrase" 'go on' y
+typed 0 add "root@$(lab ip j1)" -i "$T/locked" --jump hop
 has "ok: j1, backup complete"
 lab run j1 journalctl -u ssh --no-pager -o cat </dev/null | grep "Accepted publickey" | tail -1 | grep -q "from $(lab ip k1)" || die "not over the jump host"
+expect 12 add j1 --yes # nobody types the passphrase
+printf '#!/bin/sh\ncat "%s"\n' "$T/secrets/phrase" >"$T/askpass"; chmod 700 "$T/askpass"
+eval "$(ssh-agent -a "$T/run/ssh-agent")" >/dev/null
+pids+=("$SSH_AGENT_PID")
+SSH_ASKPASS=$T/askpass SSH_ASKPASS_REQUIRE=force ssh-add -q "$T/locked" </dev/null
+expect 0 add j1 --yes
+unset SSH_AUTH_SOCK SSH_AGENT_PID
+canaries_are_unseen j1
+
+step "a host key that has changed stops it, until somebody knows why"
+lab run k1 sh -c 'rm /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh' </dev/null >/dev/null
+ssh_ready k1
+expect 12 add k1 --yes --accept-new
+has "host key has changed: it was SHA256:.*, now it shows SHA256:.*--new-host-key"
+expect 12 add k1 --yes --new-host-key --accept-new # as a jump host it was put into the operator's own file
+has "not the one in your known_hosts.*ssh-keygen -R '$(lab ip k1)'"
+ssh-keygen -q -R "$(lab ip k1)" -f "$T/known_hosts" >/dev/null 2>&1
+expect 0 add k1 --yes --new-host-key --accept-new
+expect 0 add k1 --yes
+
+step "a cable that is cut while the agent is copied"
+cp "$agents/ocm-agent-$(uname -m)" "$T/newer"; printf 'z' >>"$T/newer/ocm-agent-$(uname -m)"
+(cd "$T/newer"; sha256sum ocm-agent-* >SHA256SUMS)
+sum=$(sha256sum <"$(lab root k1)/usr/local/bin/ocm-agent")
+tc qdisc add dev "ocm${LAB_ID}k1" root tbf rate 4mbit burst 64kbit latency 400ms
+add k1 --yes --agent-dir "$T/newer" >"$T/cut" 2>&1 </dev/null & cut=$!
+wait_for 30 grep -q "copying the agent" "$T/cut" || { cat "$T/cut"; die "no copy"; }
+lab cut k1
+got=0; begun=$SECONDS; wait $cut || got=$?
+[[ $got == 13 ]] || { cat "$T/cut"; die "exit $got"; }
+has "the connection broke" "$T/cut"
+((SECONDS - begun < 40)) || die "it took $((SECONDS - begun)) s to notice"
+tc qdisc del dev "ocm${LAB_ID}k1" root
+lab mend k1
+[[ $(sha256sum <"$(lab root k1)/usr/local/bin/ocm-agent") == "$sum" ]] || die "half an agent"
+wait_for 90 connected k1 || die "the agent did not find back"
+expect 0 add k1 --yes --agent-dir "$T/newer"
+[[ $(sha256sum <"$(lab root k1)/usr/local/bin/ocm-agent") != "$sum" ]] || die "not upgraded"
+
+step "after a loss of power all are back by themselves: system, user, cron"
+lab kill p1 </dev/null
+wait_for 90 gone jo || die "nobody noticed"
+lab up p1 </dev/null
+for n in p1 lee jo; do wait_for 60 connected $n || die "$n did not come back"; done
+
+step "a line for hosts without SSH"
+ctl node remove j1 --yes >/dev/null
+lab run j1 sh -s remove <"$top/deploy/bootstrap.sh" >"$T/out" || { cat "$T/out"; die "remove"; }
+mkdir "$(lab root j1)/root/ocm"
+ctl node script >"$(lab root j1)/root/ocm/bootstrap.sh"
+cp "$agents/ocm-agent-$(uname -m)" "$(lab root j1)/root/ocm/"
+ctl node token j1 --script --agent-dir "$agents" 2>"$T/out" >"$T/line"
+has "ocmctl node script" ; [[ $(wc -l <"$T/line") == 1 ]] || die "not one line"
+lab run j1 sh -c "cd /root/ocm && $(cat "$T/line")" </dev/null >"$T/out" 2>&1 || { cat "$T/out"; die "the line"; }
+wait_for 20 connected j1

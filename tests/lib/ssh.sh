@@ -3,13 +3,15 @@
 
 agents=$(static_agent "$(uname -m)") || die "no static agent"
 agents=${agents%/*}
+# ssh takes the home of the password file, whatever $HOME says: nothing of the operator's there is looked at
+printf 'UserKnownHostsFile %s\nIdentityFile none\n' "$T/known_hosts" >"$T/ssh_config"
 mkdir -p "$T/secrets" "$HOME/.ssh" "$T/tmp"; chmod 700 "$T/secrets" "$HOME/.ssh"
 
 # add ARGS...: node add, with the agents of this build unless others are named
 add() {
   local dir=(--agent-dir "$agents")
   [[ " $* " != *" --agent-dir "* ]] || dir=()
-  TMPDIR=$T/tmp ctl node add "${dir[@]}" "$@"
+  TMPDIR=$T/tmp ctl node add --ssh-config "$T/ssh_config" "${dir[@]}" "$@"
 }
 
 ssh_ready() { # HOST...: sshd answers on each
@@ -49,12 +51,12 @@ type_in_more() { while (($#)); do printf '%s\t%s\n' "$1" "$2" >>"$T/typing"; shi
 # typed CODE add ARGS...: at a terminal
 typed() {
   local want=$1 got=0; shift 2
-  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null || got=$?
+  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --ssh-config "$T/ssh_config" --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null || got=$?
   [[ $got == "$want" ]] || { cat "$T/out"; die "exit $got instead of $want: $*"; }
 }
 typed_background() { # add ARGS...: its pid in $typist
   shift
-  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null &
+  TMPDIR=$T/tmp "$here/typist" "$T/typing" "$OCM_BIN/ocmctl" --socket "$T/run/ocm.sock" node add --ssh-config "$T/ssh_config" --agent-dir "$agents" "$@" >"$T/out" 2>&1 </dev/null &
   typist=$!
 }
 typed_end() { # CODE
