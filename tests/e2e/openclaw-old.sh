@@ -1,25 +1,24 @@
-# Goal: a node of early 2026, all state in files, is backed up and cloned under the same version; the plan
-# says what to do when versions differ, and refuses newer state on an older OpenClaw.
+# Goal: a node of early 2026, all state in files, is backed up and cloned under the same version, and to an
+# OpenClaw of today, whose own upgrade is asked for; newer state on an older OpenClaw is refused.
 . "$(dirname "$(readlink -f "$0")")/../lib/gateways.sh"
 
 OLD=$(openclaw_bin 2026.2.12) NEW=$(openclaw_bin)
 A=$T/a B=$T/b N=$T/n
 SA=$A/www/server/openclaw HA=$A/www/wwwroot SB=$B/home/linou/.openclaw HB=$B/home/linou SN=$N/home/jo/.openclaw HN=$N/home/jo
-for g in "$A" "$B"; do at_end "stop_gateway $g"; done
+for g in "$A" "$B" "$N"; do at_end "stop_gateway $g"; done
 read -r PA PB PN < <(gateway_ports 3)
 
 step "three nodes: an old one, a fresh one of the same version, a fresh one of today"
 "$top/deploy/sample-openclaw" "$OLD" "$A" "$SA" "$HA" "$PA" full </dev/null >"$T/make-a.log" 2>&1 & a=$!
 "$top/deploy/sample-openclaw" "$OLD" "$B" "$SB" "$HB" "$PB" fresh </dev/null >"$T/make-b.log" 2>&1 & b=$!
-"$top/deploy/sample-node" "$SN" "$HN" "$PN" --empty # its gateway is not run here, so the state need not be OpenClaw's
+"$top/deploy/sample-openclaw" "$NEW" "$N" "$SN" "$HN" "$PN" fresh </dev/null >"$T/make-n.log" 2>&1 & n=$!
 start_controller
 wait $a || die "the old node"
 wait $b || die "the fresh node"
+wait $n || die "the node of today"
 real_agent old "$SA" "$HA" "$A" "$OLD"
 real_agent fresh "$SB" "$HB" "$B" "$OLD"
-agent_conf today "$HN" "state_dir = $SN" "bin = $NEW"
-join_agent today
-start_agent today
+real_agent today "$SN" "$HN" "$N" "$NEW"
 
 step "backup, live"
 r=$(result old)
@@ -42,6 +41,12 @@ json_out migrate old today --clone --plan --snapshot "$snap"
 jq -e '[.. | objects | select(.code? == "version")] | length > 0' "$T/out" >/dev/null || { cat "$T/out"; die "no warning about the version"; }
 jq -r '[.. | objects | select(.code? == "version")][0] | "\(.blocking) \(.text)"' "$T/out"
 jq -e '[.. | objects | select(.code? == "version")][0].text | test("2026\\.2\\.12") and test("2026\\.9\\.6")' "$T/out" >/dev/null || die "it names no versions"
+
+step "and upgraded by that OpenClaw when it is asked for"
+expect 0 ctl migrate old today --clone --plan --snapshot "$snap" --upgrade-state
+has '2026.2.12 → 2026.9.6'
+ctl migrate old today --clone --yes --snapshot "$snap" --upgrade-state >"$T/out" 2>&1 </dev/null || { cat "$T/out"; tail -30 "$N/gateway.log"; die "the upgrade"; }
+acceptance "$N" "$SN" "$NEW" 2 3 || die "the upgraded node does not work"
 
 step "newer state on an older OpenClaw: refused"
 json_out migrate today fresh --clone --plan
