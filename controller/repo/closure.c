@@ -14,7 +14,8 @@
 #define CLOSURE_DEPTH_MAX 128
 #define CLOSURE_ENTRIES_MAX 4000000 /* paths of one backup */
 #define CLOSURE_BYTES_MAX (1ull << 50)
-#define CLOSURE_TRIES 2 /* again, when packs turn out to be gone */
+#define CLOSURE_MISSING_MAX 100000 /* remembered and counted */
+#define CLOSURE_TRIES 2            /* again, when packs turn out to be gone */
 
 struct proven {
     int64_t num; /* of the tree blob */
@@ -39,9 +40,12 @@ struct closure {
 static void note_missing(struct closure *c, const struct id *id,
                          enum blob_type type)
 {
+    struct id_entry *m;
     bool fresh;
-    struct id_entry *m = id_table_add(&c->memo, id, type, &fresh);
 
+    if (c->missing >= CLOSURE_MISSING_MAX)
+        return; /* what a hostile tree names costs it nothing, us memory */
+    m = id_table_add(&c->memo, id, type, &fresh);
     if (!fresh)
         return;
     m->value = SEEN_MISSING;

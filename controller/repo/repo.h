@@ -97,7 +97,8 @@ uint64_t repo_owned_count(struct repo *r, const char *node_id);
 /* Is the tree under `root` whole: every blob in the index and owned by the
  * node, every pack there, every file as long as its content? Trees verified
  * before are not walked again. Limits: 4 million paths, 128 levels, 1 PiB
- * (OCM_E_LIMIT). OCM_E_MISSING with *missing (distinct blobs) and *first set;
+ * (OCM_E_LIMIT). OCM_E_MISSING with *missing (distinct blobs, counted up to
+ * 100,000) and *first set;
  * what is below a missing tree is not counted. Sums of the tree in `stats`:
  * `files` is everything that is no folder, each path counted. */
 struct repo_stats {

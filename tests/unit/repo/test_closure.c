@@ -153,6 +153,24 @@ static void missing_blobs_are_counted_once(void **state)
     end(&f);
 }
 
+static void more_are_missing_than_are_counted(void **state)
+{
+    size_t count = 150000;
+    struct id *content = mem_array(count, sizeof(*content)), root;
+    struct tree_node node = file_node("a", content, count, 1);
+    struct fixture f;
+
+    begin(state, &f);
+    for (size_t i = 0; i < count; i++)
+        content[i] = digest_of(&i, sizeof(i));
+    root = tree_of(f.w, &node, 1);
+    assert_int_equal(closure(&f, "n1", &root), OCM_E_MISSING);
+    assert_int_equal(f.missing, 100000);
+    assert_true(id_equal(&f.first, &content[0]));
+    end(&f);
+    free(content);
+}
+
 /* The blob is in the repository, but another node's: as if it were not. */
 static void foreign_blobs_do_not_count(void **state)
 {
@@ -344,11 +362,17 @@ static void the_closure_asks_the_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(sums_count_every_path),      T(missing_blobs_are_counted_once),
-        T(foreign_blobs_do_not_count), T(a_size_must_be_its_contents),
-        T(names_must_be_in_order),     T(a_small_tree_of_many_paths_is_refused),
-        T(depth_has_a_limit),          T(garbage_is_no_tree),
-        T(a_lost_pack_is_sent_again),  T(the_closure_asks_the_store),
+        T(sums_count_every_path),
+        T(missing_blobs_are_counted_once),
+        T(more_are_missing_than_are_counted),
+        T(foreign_blobs_do_not_count),
+        T(a_size_must_be_its_contents),
+        T(names_must_be_in_order),
+        T(a_small_tree_of_many_paths_is_refused),
+        T(depth_has_a_limit),
+        T(garbage_is_no_tree),
+        T(a_lost_pack_is_sent_again),
+        T(the_closure_asks_the_store),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
