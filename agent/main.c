@@ -239,13 +239,19 @@ struct run {
     uv_loop_t loop;
     uv_signal_t term, interrupt;
     struct notify notify;
+    bool told_to_stop; /* by a signal: stronger than an upgrade */
 };
+
+static bool restarts(struct run *r)
+{
+    return !r->told_to_stop && atomic_load(&r->agent.leaving) == AGENT_RESTARTS;
+}
 
 static void on_stopped(void *arg)
 {
     struct run *r = arg;
 
-    if (atomic_load(&r->agent.leaving) == AGENT_RESTARTS)
+    if (restarts(r))
         notify_close(&r->notify);
     else
         notify_stop(&r->notify);
@@ -260,6 +266,7 @@ static void on_signal(uv_signal_t *s, int signum)
 
     (void)signum;
     log_info("stopping");
+    r->told_to_stop = true;
     link_stop(r->agent.link, on_stopped, r);
 }
 
@@ -375,7 +382,7 @@ int main(int argc, char **argv)
     secret_wipe(a->key, sizeof(a->key));
     identity_free(&a->identity);
     leaving = atomic_load(&a->leaving);
-    if (rc == 0 && leaving == AGENT_RESTARTS) {
+    if (rc == 0 && restarts(&r)) {
         upgrade_launch(&place, argv);
         /* it was put back at once */
         upgrade_run_self(&place);
