@@ -207,10 +207,24 @@ static void remove_section(struct render *r, uint32_t section)
     buf_wipe(&l.text);
 }
 
+/* The word that ends there is the last of its line from now on, where a blank
+ * behind a backslash would be cut off and the backslash carry on. */
+static void spell_last_blank(struct render *r, size_t end)
+{
+    const uint8_t *p = r->d->src;
+
+    if (end < 2 || p[end - 2] != '\\')
+        return;
+    if (p[end - 1] == ' ')
+        patch_add(r, end - 2, end, "\\x5c\\x20", 8);
+    else if (p[end - 1] == '\t')
+        patch_add(r, end - 2, end, "\\x5c\\x09", 8);
+}
+
 static void remove_words(struct render *r, uint32_t line)
 {
     const struct doc *d = r->d;
-    bool any = false, kept = false;
+    bool any = false, kept = false, edited = false, cut = false;
     size_t last = 0;
 
     for (uint32_t c = d->nodes[line].first; c != NONE; c = d->nodes[c].next)
@@ -224,15 +238,20 @@ static void remove_words(struct render *r, uint32_t line)
 
         if (!d->nodes[c].gone) {
             kept = true;
+            edited = d->nodes[c].set != NONE;
+            cut = false;
             last = b;
             continue;
         }
+        cut = true;
         if (kept) /* a blank behind a backslash is the last word's */
             a = skip_blanks_back(d, a) > last ? skip_blanks_back(d, a) : last;
         else
             b = skip_blanks(d, b);
         patch_add(r, a, b, NULL, 0);
     }
+    if (cut && kept && !edited)
+        spell_last_blank(r, last);
 }
 
 static uint32_t last_line(const struct doc *d, uint32_t list)
