@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* resolve -> dial the join port -> TLS (CA pinned by the token) -> Join ->
- * Joined -> save. Any failure ends the loop with its reason. */
+ * Joined -> save. When a connection fails the next address is tried; any other
+ * failure, or the last of these, ends the loop with its reason. */
 #include "agent/join.h"
 
 #include <stdlib.h>
@@ -24,6 +25,8 @@ struct join {
     struct buf key_pem, csr;
     uv_loop_t loop;
     uv_timer_t timeout;
+    struct addrinfo *addresses;  /* of the controller */
+    const struct addrinfo *next; /* to be dialed when this one fails */
     struct tls_context *tls;
     struct channel *ch;
     bool joined;
@@ -125,17 +128,22 @@ static void on_stream(struct channel *ch, struct stream *s,
     channel_close(ch, OCM_E_PROTOCOL, "no streams while joining");
 }
 
+static int dial(struct join *j);
+
 static void on_closed(struct channel *ch, int status, const char *why,
                       void *arg)
 {
     struct join *j = arg;
 
-    if (!j->joined && j->e.code == 0)
+    bool again = !j->joined && j->e.code == 0 && j->next;
+
+    if (!j->joined && j->e.code == 0 && !again)
         error_set(&j->e, status ? status : OCM_E_CLOSED, "%s:%lld: %s",
                   j->o->host, (long long)j->o->port,
                   why ? why : "the connection ended");
     channel_unref(ch);
-    finish(j);
+    if (!again || dial(j) < 0)
+        finish(j);
 }
 
 static const struct channel_handler handler = {
@@ -149,16 +157,33 @@ static void on_timeout(uv_timer_t *t)
 {
     struct join *j = t->data;
 
-    error_set(&j->e, OCM_E_TIMEOUT, "%s:%lld: no answer within %d s",
-              j->o->host, (long long)j->o->port, JOIN_TIMEOUT_MS / 1000);
+    if (!j->next)
+        error_set(&j->e, OCM_E_TIMEOUT, "%s:%lld: no answer within %d s",
+                  j->o->host, (long long)j->o->port, JOIN_TIMEOUT_MS / 1000);
     channel_close(j->ch, OCM_E_TIMEOUT, NULL);
+}
+
+/* The next address; each has its time. */
+static int dial(struct join *j)
+{
+    const struct sockaddr *to = j->next->ai_addr;
+    struct tls_stream *tls;
+    int rc;
+
+    j->next = j->next->ai_next;
+    tls = tls_stream_dial(&j->loop, j->tls, to, NULL, NULL, NULL, &rc);
+    if (!tls)
+        return error_set(&j->e, rc, "%s:%lld: %s", j->o->host,
+                         (long long)j->o->port, error_text(rc));
+    j->ch = channel_new(tls, false, &handler, j);
+    uv_timer_start(&j->timeout, on_timeout, JOIN_TIMEOUT_MS, 0);
+    return 0;
 }
 
 static int start(struct join *j)
 {
     struct tls_files files = {.ca_fingerprint = &j->token.ca};
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct tls_stream *tls;
     uv_getaddrinfo_t req;
     char port[8];
     int rc;
@@ -167,20 +192,12 @@ static int start(struct join *j)
     rc = uv_getaddrinfo(&j->loop, &req, NULL, j->o->host, port, &hints);
     if (rc < 0)
         return error_set(&j->e, rc, "%s: %s", j->o->host, error_text(rc));
+    j->addresses = req.addrinfo;
+    j->next = req.addrinfo;
     j->tls = tls_context_new(TLS_JOIN_CLIENT, &files, &j->e);
-    if (!j->tls) {
-        uv_freeaddrinfo(req.addrinfo);
+    if (!j->tls)
         return j->e.code;
-    }
-    tls = tls_stream_dial(&j->loop, j->tls, req.addrinfo->ai_addr, NULL, NULL,
-                          NULL, &rc);
-    uv_freeaddrinfo(req.addrinfo);
-    if (!tls)
-        return error_set(&j->e, rc, "%s:%s: %s", j->o->host, port,
-                         error_text(rc));
-    j->ch = channel_new(tls, false, &handler, j);
-    uv_timer_start(&j->timeout, on_timeout, JOIN_TIMEOUT_MS, 0);
-    return 0;
+    return dial(j);
 }
 
 int join_run(const struct join_options *o, struct error *e)
@@ -208,6 +225,7 @@ int join_run(const struct join_options *o, struct error *e)
     uv_loop_close(&j.loop);
     if (j.tls)
         tls_context_unref(j.tls);
+    uv_freeaddrinfo(j.addresses);
     if (!j.joined) {
         if (e)
             *e = j.e;

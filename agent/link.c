@@ -47,6 +47,7 @@ struct link {
     bool trial;         /* we are an upgrade that was not heard yet */
     char *undone;       /* of an upgrade, to be told in Hello; or NULL */
     uv_getaddrinfo_t resolve;
+    unsigned address;     /* which of the controller's is tried */
     int64_t connected_ms; /* monotonic */
     unsigned tasks;       /* workers still running */
     uv_mutex_t lock;      /* guards `open` for other threads */
@@ -338,6 +339,8 @@ static void on_closed(struct channel *ch, int status, const char *why,
     uv_timer_stop(&l->welcome);
     uv_timer_stop(&l->renew);
     uv_timer_stop(&l->settle);
+    if (l->state == LINK_CONNECTING)
+        l->address++; /* it may only listen on another one */
     uv_mutex_lock(&l->lock);
     if (l->open)
         channel_unref(l->open);
@@ -361,6 +364,17 @@ static const struct channel_handler handler = {
     .on_closed = on_closed,
 };
 
+/* The one whose turn it is. */
+static const struct sockaddr *pick(const struct link *l,
+                                   const struct addrinfo *all)
+{
+    const struct addrinfo *one = all;
+
+    for (unsigned n = l->address; n > 0; n--)
+        one = one->ai_next ? one->ai_next : all;
+    return one->ai_addr;
+}
+
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 {
     struct link *l = req->data;
@@ -374,7 +388,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
         return;
     }
     if (status == 0) {
-        tls = tls_stream_dial(l->agent->loop, l->tls, res->ai_addr,
+        tls = tls_stream_dial(l->agent->loop, l->tls, pick(l, res),
                               l->agent->identity.controller, NULL, NULL, &rc);
         uv_freeaddrinfo(res);
         if (tls) {
@@ -383,6 +397,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
             uv_timer_start(&l->welcome, on_welcome_timeout, LINK_WELCOME_MS, 0);
             return;
         }
+        l->address++;
     }
     log_warn("cannot reach %s: %s", l->agent->identity.host, error_text(rc));
     wait_and_retry(l);

@@ -111,3 +111,14 @@ rm -rf "$T/agent-two"
 expect 0 join two "$(token two)"
 start_agent two
 expect 0 ctl backup two
+
+if [[ $(id -u) == 0 ]]; then # for a host name of its own
+  step "of a name's addresses the one that answers is found"
+  printf '::1 dual\n127.0.0.2 dual\n127.0.0.1 dual\n' >"$T/hosts"
+  beside() { exec unshare -m --propagation private bash -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' - "$T/hosts" "$@"; }
+  agent_conf dual "$H"
+  token dual | beside "$OCM_BIN/ocm-agent" --config "$T/agent-dual.conf" join --controller "dual:$JOIN_PORT" --name dual >"$T/out" 2>&1 || { cat "$T/out"; die "join"; }
+  has 'host = dual' "$T/agent-dual/identity.conf"
+  beside "$OCM_BIN/ocm-agent" --config "$T/agent-dual.conf" run 2>>"$T/agent-dual.log" </dev/null & pids+=("$!")
+  wait_for 20 connected dual || die "not connected"
+fi
