@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One connection to a host by the ssh program: a master that logs in, asks
  * what must be asked and stays, and commands that go through it. Blocking:
- * from a thread of the caller's own; one thread per connection. */
+ * from a thread of the caller's own; one thread per connection. SIGPIPE must be
+ * ignored. */
 #ifndef CONTROLLER_BOOTSTRAP_SSH_H
 #define CONTROLLER_BOOTSTRAP_SSH_H
 

@@ -86,8 +86,6 @@ static const struct {
     {"Too many authentication failures", OCM_E_AUTH},
     {"Could not resolve", OCM_E_OFFLINE},
     {"Connection refused", OCM_E_OFFLINE},
-    {"Connection timed out", OCM_E_OFFLINE},
-    {"Operation timed out", OCM_E_OFFLINE},
     {"timed out", OCM_E_OFFLINE},
     {"No route to host", OCM_E_OFFLINE},
     {"Network is unreachable", OCM_E_OFFLINE},

@@ -2,6 +2,7 @@
 /* node add: hosts from the command line or a file, some at a time, each on a
  * thread of its own; one that fails does not stop the others. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -403,6 +404,7 @@ int cmd_node_add(struct cli *c)
         strcmp(mode, "cron") != 0)
         return usage_error(c, "--mode is system, user or cron");
     secret_init(); /* passwords pass through us: no core, no peeping */
+    signal(SIGPIPE, SIG_IGN); /* of an ssh that has just ended */
     pthread_mutex_init(&a.lock, NULL);
     pthread_mutex_init(&a.asking_lock, NULL);
     pthread_mutex_init(&a.out_lock, NULL);
