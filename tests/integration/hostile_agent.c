@@ -123,7 +123,7 @@ static void put_hello(struct evil *v)
     secret_random(instance, sizeof(instance));
     hello.protocol_min = PROTOCOL_VERSION;
     hello.protocol_max = PROTOCOL_VERSION;
-    /* names of people's terminals and logs, if nobody takes care */
+    /* would reach people's terminals and logs, if nobody took care */
     hello.agent_version = (char *)"0\x1b[31m\nerror: forged";
     hello.platform = (char *)"linux-x86_64";
     hello.hostname = (char *)"evil";
@@ -401,8 +401,7 @@ static struct id put_level(struct evil *v, const struct id *below)
     return id;
 }
 
-/* 60 small trees that name 2^60 paths; or a million levels deep, by the
- * argument. */
+/* 60 small trees that name 2^60 paths. */
 static void tree_bomb(struct evil *v)
 {
     struct id at = put_level(v, NULL);
