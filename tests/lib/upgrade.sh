@@ -3,7 +3,7 @@
 A0=$OCM_BIN/../test-agents/0.0.9/ocm-agent # from before features
 A1=$OCM_BIN/../test-agents/1.0.0/ocm-agent
 A2=$OCM_BIN/../test-agents/1.1.0/ocm-agent
-for a in "$A0" "$A1" "$A2"; do [[ -x $a ]] || skip "no agents for this test in $(dirname "$OCM_BIN"): build all of it"; done
+for a in "$A0" "$A1" "$A2"; do [[ -x $a ]] || die "no agents for this test in $(dirname "$OCM_BIN"): build all of it"; done
 KEY=$OCM_BIN/../tests/unit/upgrade/release.key
 ARCH=$(uname -m)
 
