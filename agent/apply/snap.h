@@ -18,8 +18,8 @@
 #include "agent/openclaw/sections.h"
 
 #define SNAP_MAX_ENTRIES 1000000
-#define SNAP_MAX_DEPTH 256
-#define SNAP_MAX_PATH 3072 /* bytes of a path in the snapshot */
+#define SNAP_MAX_DEPTH TREE_MAX_DEPTH
+#define SNAP_MAX_PATH TREE_MAX_PATH
 #define SNAP_MAX_META (4u * 1024 * 1024)
 #define SNAP_MAX_SECTIONS 256
 #define SNAP_MAX_ROOTS 4096

@@ -17,8 +17,11 @@
 #include "agent/capture/upload.h"
 #include "common/base/buf.h"
 #include "common/data/chunker.h"
+#include "common/data/tree.h"
 
-#define CAPTURE_MAX_DEPTH 512u /* folders inside each other */
+/* A little less than a restore takes, for a longer path on another node. */
+#define CAPTURE_MAX_DEPTH (TREE_MAX_DEPTH - 1u)
+#define CAPTURE_MAX_PATH (TREE_MAX_PATH - 512u)
 #define CAPTURE_RACE_NS                                                        \
     2000000000 /* a change so shortly before a capture
                                       may bear the same time as one after */

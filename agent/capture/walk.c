@@ -153,6 +153,11 @@ static int visit(struct capture *c, struct folder *f, const char *name,
     choice = ask(c, f->pl, S_ISDIR(st.st_mode));
     if (choice == CAPTURE_SKIP)
         return STEP_NOTHING;
+    if (c->path.len > CAPTURE_MAX_PATH) {
+        capture_problem(c, "a path of more than %u bytes, not stored",
+                        CAPTURE_MAX_PATH);
+        return STEP_NOTHING;
+    }
     en->attr = attr_of(&st);
     switch (st.st_mode & S_IFMT) {
     case S_IFDIR:
@@ -282,10 +287,10 @@ static int visit_root(struct capture *c, const struct layout *l, unsigned depth,
         struct capture_root root = *l->root;
 
         en->live = realpath(root.path, NULL);
-        if (!en->live) {
+        if (!en->live) { /* stored as the link it is, but that was not meant */
             capture_problem(c, "%s is a link that leads to nothing: %m",
                             root.path);
-            return STEP_NOTHING;
+            en->live = mem_strdup(root.path);
         }
         root.path = en->live;
         return visit_root_file(c, &root, en, e);

@@ -17,6 +17,10 @@
 #include "common/data/digest.h"
 
 #define TREE_MAX_ENTRIES 1000000
+/* What a restore takes, and so a backup: folders inside each other, and bytes
+ * of a path, in the snapshot and on the node. */
+#define TREE_MAX_DEPTH 256
+#define TREE_MAX_PATH 3072
 
 enum tree_type {
     TREE_FILE,

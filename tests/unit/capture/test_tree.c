@@ -146,6 +146,7 @@ static void linked_file_root(void **state)
     world_backup(w);
     assert_true(world_node(w, "config/c.json", &n));
     assert_int_equal(n.type, TREE_SYMLINK);
+    assert_true(world_has_problem(w, "config/c.json", "leads to nothing"));
     free(target);
     free(p);
 }
@@ -157,8 +158,8 @@ static void deep_and_wide(void **state)
     struct tree t;
 
     for (int i = 0; i < 200; i++) {
-        assert_int_equal(mkdirat(fd, "a-folder-inside-a-folder", 0700), 0);
-        next = openat(fd, "a-folder-inside-a-folder", O_RDONLY | O_DIRECTORY);
+        assert_int_equal(mkdirat(fd, "a-folder-in", 0700), 0);
+        next = openat(fd, "a-folder-in", O_RDONLY | O_DIRECTORY);
         close(fd);
         fd = next;
     }
@@ -202,6 +203,31 @@ static void too_deep_is_a_problem(void **state)
     assert_int_equal(w->r.problems_total, 1);
     assert_int_equal(w->r.sections[0].state, CAPTURE_PARTIAL);
     assert_true(w->r.partial);
+}
+
+/* What no restore would take must not make its section look whole. */
+static void too_long_is_a_problem(void **state)
+{
+    struct world *w = *state;
+    int fd = open(w->src, O_RDONLY | O_DIRECTORY), next;
+    char name[101];
+
+    memset(name, 'n', 100);
+    name[100] = 0;
+    world_write(w, "short", "short");
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(mkdirat(fd, name, 0700), 0);
+        next = openat(fd, name, O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    world_backup(w);
+    assert_int_equal(w->r.problems_total, 1);
+    assert_non_null(strstr(w->r.problems[0].reason, "bytes, not stored"));
+    assert_int_equal(w->r.sections[0].state, CAPTURE_PARTIAL);
+    assert_true(w->r.dirs < 30);
+    world_assert_text(w, "data/home/short", "short");
 }
 
 /* --- places */
@@ -420,6 +446,7 @@ int main(void)
         T(linked_file_root),
         T(deep_and_wide),
         T(too_deep_is_a_problem),
+        T(too_long_is_a_problem),
         T(chooses),
         T(nothing_taken_is_absent),
         T(roots_are_merged),
