@@ -99,6 +99,14 @@ upgrade fails --all --from "$(pkg crash)" --canary 1
 upgrade 0 --all --from "$T/next" --canary 1
 for n in one two three; do runs $n 1.1.0 || die "$n: $(version_of $n)"; done
 
+step "who is away is named, the others are done"
+end_agents three
+wait_for 10 eval '! connected three'
+upgrade 3 --all --from "$(pkg now)" --allow-downgrade --canary 0
+[[ $(outcome one) == upgraded && $(outcome two) == upgraded && $(outcome three) == away ]] || die "$(cat "$T/out.json")"
+upgrade 0 one two --from "$(pkg next)"
+wait_for 15 settled two
+
 step "it waits for a job on the node"
 head -c 30000000 /dev/urandom >"$T/two/.openclaw/media.bin"
 b=$(ctl --json backup two --detach | jq -r '.jobs[0].job')
