@@ -1,5 +1,6 @@
 # Goal: on hosts where OpenClaw runs as its own systemd user unit and the agent under the shipped unit: a
-# backup, a clone to a second host that is healthy through that unit, guarded while it is swapped.
+# backup, a clone to a second host that is healthy through that unit, guarded while it is swapped; the same through
+# OpenClaw's own command (control = cli).
 . "$(dirname "$(readlink -f "$0")")/../lib/hosts.sh"
 
 OC=$(openclaw_bin)
@@ -68,3 +69,22 @@ step "and after a reboot"
 lab kill dst </dev/null; lab up dst </dev/null
 wait_for 60 connected dst || { host_log dst; die "no agent"; }
 wait_for 90 serves dst $PD || die "no gateway"
+
+step "by OpenClaw's own command"
+printf '[gateway]\ncontrol = cli\n' >>"$R/etc/ocm/agent-claw.conf"
+lab run dst systemctl restart ocm-agent@claw </dev/null
+wait_for 60 connected dst || { host_log dst; die "no agent"; }
+expect 0 ctl node gateway dst status
+has 'running.*control cli'
+r=$(result dst)
+echo later >"$R$S/workspace/later.md"; chown 1000:1000 "$R$S/workspace/later.md"
+ctl restore dst --snapshot "$(newest dst)" --yes >"$T/out" 2>&1 </dev/null || { cat "$T/out"; host_log dst 60; die "restore"; }
+[[ ! -e $R$S/workspace/later.md && ! -e $guard ]] || die "not restored, or still guarded"
+wait_for 60 serves dst $PD && unit_on dst || die "the gateway does not run"
+expect 0 ctl node gateway dst fence
+if serves dst $PD; then die "it still runs"; fi
+expect 12 ctl node gateway dst start
+has 'fenced'
+expect 0 ctl node gateway dst unfence
+expect 0 ctl node gateway dst start
+wait_for 60 serves dst $PD || die "it does not start after the fence"
