@@ -394,7 +394,8 @@ static void a_full_disk_changes_nothing(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void)
+/* With an argument, only the tests that this pattern names. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_state_is_a_mount_point),
@@ -407,6 +408,8 @@ int main(void)
         TEST(a_full_disk_changes_nothing),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     have_mounts = unshare(CLONE_NEWNS) == 0 &&
                   mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     return cmocka_run_group_tests(tests, NULL, NULL);
