@@ -164,6 +164,17 @@ int gateway_install(struct gateway *g, const struct package_site *site,
     return 0;
 }
 
+/* The same times in every run, so that what came of it can be compared. */
+static void set_time(const char *rel)
+{
+    static const struct timespec times[2] = {{.tv_sec = 1600000000},
+                                             {.tv_sec = 1600000000}};
+    char *path = path_join(fake.state_dir, rel);
+
+    utimensat(AT_FDCWD, path, times, 0);
+    free(path);
+}
+
 int gateway_upgrade(struct gateway *g, const atomic_bool *cancelled,
                     struct buf *said, struct error *e)
 {
@@ -178,6 +189,10 @@ int gateway_upgrade(struct gateway *g, const atomic_bool *cancelled,
     put_file(fake.state_dir, "state/made-by-the-upgrade", "x", 0600);
     unlink(gone);
     free(gone);
+    set_time("openclaw.json");
+    set_time("state/made-by-the-upgrade");
+    set_time("state");
+    set_time("");
     buf_add_str(said, "upgraded");
     return fake.upgrade_fails ? error_set(e, OCM_E_FAILED, "the upgrade failed")
                               : 0;

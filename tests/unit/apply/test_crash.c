@@ -88,17 +88,35 @@ static int in_child(int (*what)(void), int n)
     return WEXITSTATUS(status);
 }
 
-static void begin(bool running)
+/* An OpenClaw of September, for a state of May. */
+static void put_openclaw(void)
+{
+    static char command[400];
+
+    snprintf(command, sizeof(command), "%s/npm/bin/openclaw", w.home);
+    put_file(w.home, "npm/package.json",
+             "{\"name\":\"openclaw\",\"version\":\"2026.9.6\"}", 0644);
+    put_file(w.home, "npm/bin/openclaw", "#!/bin/sh\n", 0755);
+    w.conf.bin = command;
+}
+
+static void begin(bool running, bool upgrade)
 {
     struct apply_result r;
     struct error e = {0};
 
     world_init(&w);
     world_fill(&w);
+    if (upgrade)
+        put_file(w.state, "openclaw.json",
+                 "{meta:{lastTouchedVersion:\"2026.5.28\"}}", 0600);
     world_backup(&w);
+    if (upgrade)
+        put_openclaw();
     world_change(&w);
     world_save(&w);
     options = world_options(&w);
+    options.upgrade_state = upgrade;
     fake.pollutes = true;
     before = world_hash(&w, true);
     fake_set("running", running);
@@ -107,6 +125,7 @@ static void begin(bool running)
     apply_result_fini(&r);
     after = world_hash(&w, true);
     assert_false(id_equal(&before, &after));
+    assert_int_equal(fake_count("calls", "upgrade"), upgrade);
     fake.is_whole = is_whole;
 }
 
@@ -135,12 +154,12 @@ static void check_settled(bool running, int n, int m)
     assert_int_equal(fake_has("running"), is_before ? running : true);
 }
 
-static void killed_anywhere(bool running)
+static void killed_anywhere(bool running, bool upgrade)
 {
     bool seen_before = false, seen_after = false;
     int n;
 
-    begin(running);
+    begin(running, upgrade);
     for (n = 1; n < MAX_POINTS; n++) {
         struct id now;
 
@@ -165,13 +184,19 @@ static void killed_anywhere(bool running)
 static void killed_anywhere_with_a_running_gateway(void **state)
 {
     (void)state;
-    killed_anywhere(true);
+    killed_anywhere(true, false);
 }
 
 static void killed_anywhere_with_a_stopped_gateway(void **state)
 {
     (void)state;
-    killed_anywhere(false);
+    killed_anywhere(false, false);
+}
+
+static void killed_anywhere_with_an_upgrade(void **state)
+{
+    (void)state;
+    killed_anywhere(true, true);
 }
 
 /* The strict form of "before": nothing at all is different, as long as no
@@ -182,7 +207,7 @@ static void before_is_exactly_before(void **state)
     int n;
 
     (void)state;
-    begin(false);
+    begin(false, false);
     fake.pollutes = false;
     reset(false);
     strict = world_hash(&w, false);
@@ -223,18 +248,29 @@ static int recoveries_of(int n)
     return m - 1;
 }
 
-static void recovery_killed_anywhere(void **state)
+/* Neighbours mostly leave the same on the disk: every `step`th will do. */
+static void recoveries_killed(bool upgrade, int step)
 {
     int n, pairs = 0, one;
 
-    (void)state;
-    begin(true);
-    /* neighbours mostly leave the same on the disk: every third will do */
-    for (n = 1; n < MAX_POINTS && (one = recoveries_of(n)) >= 0; n += 3)
+    begin(true, upgrade);
+    for (n = 1; n < MAX_POINTS && (one = recoveries_of(n)) >= 0; n += step)
         pairs += one;
     print_message("%d pairs\n", pairs);
     assert_true(pairs > 150);
     world_fini(&w);
+}
+
+static void recovery_killed_anywhere(void **state)
+{
+    (void)state;
+    recoveries_killed(false, 3);
+}
+
+static void recovery_of_an_upgrade_killed_anywhere(void **state)
+{
+    (void)state;
+    recoveries_killed(true, 6);
 }
 
 int main(void)
@@ -242,8 +278,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_anywhere_with_a_running_gateway),
         cmocka_unit_test(killed_anywhere_with_a_stopped_gateway),
+        cmocka_unit_test(killed_anywhere_with_an_upgrade),
         cmocka_unit_test(before_is_exactly_before),
         cmocka_unit_test(recovery_killed_anywhere),
+        cmocka_unit_test(recovery_of_an_upgrade_killed_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
