@@ -116,6 +116,17 @@ static int take_parcel(struct backup *b, const struct buf *data)
 
 /* ---- commit ---- */
 
+/* Some sections only, as it was asked for. */
+static bool is_selection(const struct backup *b)
+{
+    return b->order->section_count > 0 || b->order->no_data;
+}
+
+static const char *state_of(const struct backup *b, const Ocm__Commit *c)
+{
+    return c->partial ? "partial" : is_selection(b) ? "selected" : "complete";
+}
+
 static json_t *report(const struct backup *b, const Ocm__Commit *c)
 {
     json_t *sections = json_array(), *problems = json_array();
@@ -140,12 +151,12 @@ static json_t *report(const struct backup *b, const Ocm__Commit *c)
     id_hex(&b->out->snapshot, hex);
     return json_pack(
         "{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "node",
-        b->node->name, "snapshot", hex, "state",
-        c->partial ? "partial" : "complete", "sections", sections, "problems",
-        problems, "problem_count", (json_int_t)c->problem_count, "files",
-        (json_int_t)c->files, "bytes", (json_int_t)c->bytes, "bytes_read",
-        (json_int_t)c->bytes_read, "bytes_sent", (json_int_t)c->bytes_sent,
-        "files_checked", (json_int_t)c->files_checked, "bytes_checked",
+        b->node->name, "snapshot", hex, "state", state_of(b, c), "sections",
+        sections, "problems", problems, "problem_count",
+        (json_int_t)c->problem_count, "files", (json_int_t)c->files, "bytes",
+        (json_int_t)c->bytes, "bytes_read", (json_int_t)c->bytes_read,
+        "bytes_sent", (json_int_t)c->bytes_sent, "files_checked",
+        (json_int_t)c->files_checked, "bytes_checked",
         (json_int_t)c->bytes_checked, "silent_changes",
         (json_int_t)c->silent_changes, "bytes_stored",
         (json_int_t)repo_writer_bytes(b->w), "seconds",
@@ -154,7 +165,7 @@ static json_t *report(const struct backup *b, const Ocm__Commit *c)
 
 static int save_snapshot(struct backup *b, const Ocm__Commit *c)
 {
-    char node_tag[64], job_tag[64], *tags[5];
+    char node_tag[64], job_tag[64], *tags[6];
     struct snapshot snap = {
         .tree = b->out->root,
         .time_ns = b->began_ns,
@@ -174,6 +185,8 @@ static int save_snapshot(struct backup *b, const Ocm__Commit *c)
     tags[snap.tag_count++] = job_tag;
     if (c->partial)
         tags[snap.tag_count++] = (char *)"partial";
+    if (is_selection(b))
+        tags[snap.tag_count++] = (char *)"selected";
     if (b->order->tag)
         tags[snap.tag_count++] = (char *)b->order->tag;
     rc = repo_snapshot_save(b->c->repo, &snap, b->e);
@@ -232,14 +245,14 @@ static int commit(struct backup *b, const Ocm__Commit *c)
     b->out->partial = c->partial;
     b->out->report = report(b, c);
     id_hex(&b->out->snapshot, snap_hex);
-    /* the agent keeps its cache of unchanged files for whole backups only */
-    if (b->order->section_count == 0 && !b->order->no_data)
-        id_hex(&b->out->root, root_hex);
-    else
-        memcpy(root_hex, b->node->last_root, sizeof(root_hex));
-    rc = catalog_node_backup(b->c->catalog, b->node->id, b->began_ns,
-                             c->partial ? "partial" : "complete", snap_hex,
-                             root_hex, b->e);
+    id_hex(&b->out->root, root_hex);
+    /* A selection protects nobody: what is said of the node stays as it is.
+     * The agent keeps its cache of unchanged files for whole backups only,
+     * too. */
+    if (!is_selection(b))
+        rc = catalog_node_backup(b->c->catalog, b->node->id, b->began_ns,
+                                 c->partial ? "partial" : "complete", snap_hex,
+                                 root_hex, b->e);
     for (size_t i = 0; rc == 0 && i < c->n_facts; i++) {
         if (strcmp(c->facts[i]->key, "openclaw.version") == 0)
             rc = catalog_node_openclaw(b->c->catalog, b->node->id,
@@ -258,8 +271,7 @@ static int commit(struct backup *b, const Ocm__Commit *c)
         log_warn("node=%s job=%s the agent was not told of its snapshot: %s",
                  b->node->name, b->order->job, unheard.text);
     log_info("node=%s job=%s snapshot=%.8s %s files=%llu bytes=%llu",
-             b->node->name, b->order->job, snap_hex,
-             c->partial ? "partial" : "complete",
+             b->node->name, b->order->job, snap_hex, state_of(b, c),
              (unsigned long long)stats.files, (unsigned long long)stats.bytes);
     return 1;
 }

@@ -195,8 +195,9 @@ static void copy_keys(json_t *params, const json_t *body,
     }
 }
 
-/* The newest backup of a node that was made for its own sake: one that was
- * taken before a change is gone back to only by name. */
+/* The newest backup of a node that was made for its own sake and of all of
+ * it: one that was taken before a change, or of some sections, is gone back to
+ * only by name. */
 static int newest_snapshot(struct request *rq, const struct node *n,
                            struct id *out, struct error *e)
 {
@@ -211,7 +212,8 @@ static int newest_snapshot(struct request *rq, const struct node *n,
         const char *id = snapshot_tag(&all[i - 1], "node");
 
         found = id && strcmp(id, n->id) == 0 &&
-                !shape_has_tag(&all[i - 1], "safety");
+                !shape_has_tag(&all[i - 1], "safety") &&
+                !shape_has_tag(&all[i - 1], "selected");
         if (found)
             *out = all[i - 1].id;
     }

@@ -126,9 +126,11 @@ json_t *shape_snapshot(const struct snapshot *s)
     json_object_set_new(v, "node", text_or_null(s->hostname));
     json_object_set_new(v, "node_id", text_or_null(snapshot_tag(s, "node")));
     json_object_set_new(v, "job", text_or_null(snapshot_tag(s, "job")));
-    json_object_set_new(
-        v, "state",
-        json_string(shape_has_tag(s, "partial") ? "partial" : "complete"));
+    json_object_set_new(v, "state",
+                        json_string(shape_has_tag(s, "partial") ? "partial"
+                                    : shape_has_tag(s, "selected")
+                                        ? "selected"
+                                        : "complete"));
     json_object_set_new(v, "safety", json_boolean(shape_has_tag(s, "safety")));
     json_object_set_new(v, "tags", tags);
     json_object_set_new(v, "program", text_or_null(s->program_version));

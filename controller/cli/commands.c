@@ -220,7 +220,9 @@ const struct command command_table[] = {
      -1,
      "back up nodes",
      "One job each. Without --detach the end is waited for; Ctrl-C leaves the "
-     "jobs running.",
+     "jobs running. With --only or --no-data the backup is \"selected\": it "
+     "does not count as the node's last one, and a restore takes it only when "
+     "it is named.",
      "  ocmctl backup web-1\n  ocmctl backup --all --detach\n"
      "  ocmctl backup web-1 --only gateway --only cron\n",
      "node",

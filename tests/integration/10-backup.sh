@@ -83,9 +83,13 @@ exec {writer[1]}>&-
 wait "$pid_of_writer" 2>/dev/null || true
 
 step "parts"
+whole=$(ctl --json node show fi | jq -c .last_backup)
 r=$(result fi --only gateway --only cron)
+[[ $(jq -r .state <<<"$r") == selected ]] || die "a selection looks complete: $r"
 [[ $(jq -c '[.sections[] | select(.files > 0) | .name] | sort' <<<"$r") == '["cron","gateway"]' ]] || die "--only: $r"
 r=$(result fi --no-data)
+[[ $(jq -r .state <<<"$r") == selected && $(ctl --json list fi | jq -r '.snapshots[0].state') == selected ]] || die "a selection looks complete: $r"
+[[ $(ctl --json node show fi | jq -c .last_backup) == "$whole" ]] || die "a selection counts as the node's last backup"
 [[ $(jq '[.sections[] | select(.area == "data") | .files] | add' <<<"$r") == 0 ]] || die "--no-data: $r"
 [[ $(jq '[.sections[] | select(.area == "config") | .files] | add' <<<"$r") -gt 3 ]] || die "--no-data: $r"
 expect 10 ctl backup nobody
