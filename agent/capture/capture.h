@@ -31,10 +31,10 @@ enum capture_choice {
  * links stay together. Left out without a word: sockets (restic cannot
  * restore them), and what vanished since its name was read; what was only
  * renamed within its folder meanwhile is stored under its new name. Left out
- * as a
- * problem: devices, what cannot be read, folders of another file system, a
- * root that is a link to nothing.
- * A file that only grew while it was read is stored as it began. */
+ * as a problem: devices, what cannot be read, folders of another file system,
+ * what lies deeper or has a longer path than a restore takes. A root that is a
+ * link to nothing is a problem and stored as that link. A file that only grew
+ * while it was read is stored as it began. */
 struct capture_root {
     const char *at;   /* "config/gateway", "data/workspace/main"; below
                          config/ or data/ */
