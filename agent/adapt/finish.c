@@ -133,7 +133,7 @@ static void check_port(struct adapt *a)
                   port);
 }
 
-static bool names_channel(const char *list, const char *name)
+static bool names(const char *list, const char *name)
 {
     size_t len = strlen(name);
 
@@ -152,7 +152,7 @@ static bool names_channel(const char *list, const char *name)
 static void check_channels(struct adapt *a)
 {
     const char *live = facts_get(a->o.source, "channels.enabled");
-    bool whatsapp = a->whatsapp || names_channel(live, "whatsapp");
+    bool whatsapp = a->whatsapp || names(live, "whatsapp");
 
     if (a->o.intention == INTENT_CLONE && a->o.channels_on && live && *live)
         plan_warn(a->plan, "live-channel", false, "gateway", "", "channels",
@@ -189,6 +189,31 @@ static void check_fence(struct adapt *a)
                   "else starts it there (a script, cron, a container) must be "
                   "switched off by you, or two gateways use one identity",
                   control);
+}
+
+/* Plugins of npm are in no backup. */
+static void check_plugins(struct adapt *a)
+{
+    const char *theirs = facts_get(a->o.source, "plugins.npm");
+    const char *ours = facts_get(a->o.target, "plugins.npm");
+    struct buf missing = {0};
+
+    for (const char *p = theirs; p && *p; p += *p == ',') {
+        size_t len = strcspn(p, ",");
+        char *name = mem_strndup(p, len);
+
+        if (!names(ours, name))
+            buf_printf(&missing, " %s", name);
+        free(name);
+        p += len;
+    }
+    if (missing.len)
+        plan_warn(a->plan, "plugins", false, "skills", "", "",
+                  "plugins that npm had installed on the source are not on "
+                  "this node and in no backup; afterwards run for each: "
+                  "openclaw plugins install:%s",
+                  buf_str(&missing));
+    buf_free(&missing);
 }
 
 /* --- paths --- */
@@ -326,6 +351,7 @@ int adapt_finish(struct adapt *a, struct error *e)
     check_port(a);
     check_channels(a);
     check_fence(a);
+    check_plugins(a);
     check_paths(a);
     check_history(a);
     sort_plan(a->plan);

@@ -28,7 +28,7 @@ struct plan_edit {
 
 /* Codes, stable:
  *   foreign-path missing-path missing-binary host-name history
- *   port-taken bind live-channel fence whatsapp collision shared-secret
+ *   port-taken bind live-channel fence plugins whatsapp collision shared-secret
  *   version no-openclaw install upgrade config-invalid target-config redacted
  *   edit-skipped not-edited database-rows database-damaged */
 struct plan_warning {

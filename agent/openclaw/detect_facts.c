@@ -2,6 +2,7 @@
 /* Facts of a node from what its detection found. */
 #include "agent/openclaw/detect_internal.h"
 
+#include <glob.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,12 @@
 
 #include "agent/openclaw/control.h"
 #include "agent/openclaw/database.h"
+#include "common/base/files.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
 #define GATEWAY_DEFAULT_PORT 18789
+#define PROJECT_MAX (256u * 1024) /* a plugin's package.json */
 
 static const char *era_name(enum openclaw_era era)
 {
@@ -168,6 +171,38 @@ static void channel_fact(struct looking *l)
     buf_free(&text);
 }
 
+/* What a plugin's own npm project depends on: the package of the plugin. */
+static void add_plugins(const char *project, struct buf *out)
+{
+    struct buf text = {0};
+    json_t *j = NULL, *version;
+    const char *name;
+
+    if (file_read(project, PROJECT_MAX, &text, NULL) == 0)
+        j = json_loadb((char *)text.data, text.len, 0, NULL);
+    json_object_foreach(json_object_get(j, "dependencies"), name, version)
+        buf_printf(out, "%s%s", out->len ? "," : "", name);
+    json_decref(j);
+    buf_free(&text);
+}
+
+/* Their folders are rebuilt by npm and in no backup. */
+static void plugin_facts(struct looking *l)
+{
+    char *pattern = path_join(l->o->state_dir, "npm/projects/*/package.json");
+    struct buf names = {0};
+    glob_t g = {0};
+
+    if (glob(pattern, 0, NULL, &g) == 0)
+        for (size_t i = 0; i < g.gl_pathc; i++)
+            add_plugins(g.gl_pathv[i], &names);
+    if (names.len)
+        facts_set(&l->o->facts, "plugins.npm", buf_str(&names));
+    globfree(&g);
+    buf_free(&names);
+    free(pattern);
+}
+
 static void gateway_facts(struct looking *l)
 {
     struct facts *f = &l->o->facts;
@@ -226,6 +261,7 @@ void detect_facts(struct looking *l)
     state_facts(l);
     layout_facts(l);
     gateway_facts(l);
+    plugin_facts(l);
     if (l->o->era != ERA_NONE)
         agent_facts(l);
 }

@@ -30,6 +30,7 @@
  *   gateway.running                        "yes", "no"
  *   cron.jobs                              number of user cron jobs
  *   channels.enabled                       comma-separated names
+ *   plugins.npm                            the same, of plugins installed through npm
  *   layout.<name>                          further roots: `extra` paths of agent.conf
  */
 struct fact {

@@ -230,6 +230,22 @@ static void a_clone_with_channels_on_is_warned(void **state)
     fixture_fini(&f);
 }
 
+static void plugins_of_npm_are_told(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, INTENT_CLONE);
+    facts_set(&f.source, "plugins.npm", "@openclaw/discord,some-plugin");
+    facts_set(&f.target, "plugins.npm", "some-plugin");
+    fixture_begin(&f);
+    fixture_finish(&f);
+    assert_non_null(strstr(fixture_warning(&f, "plugins")->text,
+                           "plugins install: @openclaw/discord"));
+    assert_null(strstr(fixture_warning(&f, "plugins")->text, "some-plugin"));
+    fixture_fini(&f);
+}
+
 static void a_move_to_an_empty_node_keeps_token_and_channels(void **state)
 {
     static const char text[] =
@@ -719,6 +735,7 @@ int main(void)
         cmocka_unit_test(a_restore_to_a_moved_home_edits_paths_only),
         cmocka_unit_test(a_clone_gets_a_token_a_port_and_silence),
         cmocka_unit_test(a_clone_with_channels_on_is_warned),
+        cmocka_unit_test(plugins_of_npm_are_told),
         cmocka_unit_test(a_move_to_an_empty_node_keeps_token_and_channels),
         cmocka_unit_test(the_target_keeps_what_is_its_own),
         cmocka_unit_test(a_config_without_gateway_gets_the_targets),

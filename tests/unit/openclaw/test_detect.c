@@ -131,8 +131,14 @@ static void an_old_node(void **state)
         &node, ".openclaw/cron/jobs.json",
         "{\"version\": 1, \"jobs\": [{\"id\": \"a\"},"
         " {\"id\": \"b\", \"declarationKey\": \"hb\"}, {\"id\": \"c\"}]}");
+    node_write(&node, ".openclaw/npm/projects/a/package.json",
+               "{\"dependencies\": {\"@openclaw/discord\": \"1.0.0\"}}");
+    node_write(&node, ".openclaw/npm/projects/b/package.json", "broken");
+    node_write(&node, ".openclaw/npm/projects/c/package.json",
+               "{\"dependencies\": {\"some-plugin\": \"2.0.0\"}}");
     detect();
     assert_int_equal(node.o.era, ERA_FILES);
+    assert_fact("plugins.npm", "@openclaw/discord,some-plugin");
     assert_fact("state.era", "files");
     assert_fact("state.version", "2026.2.12");
     assert_fact("gateway.port", "28701");
