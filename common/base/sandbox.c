@@ -179,7 +179,6 @@ int sandbox_enter(const struct sandbox *s, struct error *e)
 {
     int rc;
 
-    setsid(); /* fails only for who has its own session already */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_errno(e, "no new privileges");
     rc = set_limits(s, e);

@@ -16,7 +16,7 @@ struct sandbox {
     unsigned cpu_s;
 };
 
-/* Own session, no new privileges, limits, Landlock where the kernel has it
+/* No new privileges, limits, Landlock where the kernel has it
  * (5.13), and a list of system calls; any other looks as if this kernel did
  * not know it. Descriptors that are open stay open. A kernel or a machine
  * without system call filters gets by with the rest. */
