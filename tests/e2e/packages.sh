@@ -110,14 +110,18 @@ on dpkg --remove ocm-agent ocm-controller ocmctl >"$T/dpkg.out" 2>&1 || { cat "$
 for u in ocm-controller ocm-agent@claw ocm-agent@work; do on systemctl is-active -q "$u" && die "$u still runs"; done
 [[ -e $root/etc/ocm/controller.conf && -e $root/var/lib/ocm-agent/claw/identity.conf ]] || die "remove took a configuration"
 keep=$(cd "$root/var/lib/ocm" && find . -type f ! -path './catalog*' ! -path '*cache*' -print0 | sort -z | xargs -0 sha256sum)
+touch "$root/var/lib/ocm-agent/second/apply-test.journal" # as of a restore that was cut
 on dpkg --purge ocm-agent ocm-controller ocmctl >"$T/out" 2>&1 || { cat "$T/out"; die "purge"; }
-has 'stay in /var/lib/ocm'
-[[ ! -e $root/etc/ocm/controller.conf && ! -e $root/var/lib/ocm-agent ]] || die "purge left a configuration"
+has 'stay in /var/lib/ocm'; has 'journal stays in /var/lib/ocm-agent'
+[[ ! -e $root/etc/ocm/controller.conf && -e $root/var/lib/ocm-agent/second/apply-test.journal ]] || die "what purge left"
 (cd "$root/var/lib/ocm" && sha256sum --quiet -c <<<"$keep") || die "purge took something of /var/lib/ocm"
 restic --no-cache -r "$root/var/lib/ocm/repository" --password-file "$root/var/lib/ocm/repository.password" check --read-data >"$T/out" 2>&1 || { cat "$T/out"; die "restic"; }
 [[ $(cd "$root/home" && find . -type f ! -name '*.log' -print0 | sort -z | xargs -0 sha256sum | sha256sum) == "$before" ]] || die "OpenClaw's files changed"
 
 step "installed again: the backups are there"
-on /opt/install.sh --packages /opt/ocm >"$T/out" 2>&1 || { cat "$T/out"; die "install.sh"; }
+on /opt/install.sh --packages /opt/ocm --agent >"$T/out" 2>&1 || { cat "$T/out"; die "install.sh"; }
 [[ $(octl --json list claw | jq '.snapshots | length') == 2 ]] || { octl list; die "backups"; }
+rm "$root/var/lib/ocm-agent/second/apply-test.journal"
+on dpkg --purge ocm-agent >"$T/out" 2>&1 || { cat "$T/out"; die "purge"; }
+[[ ! -e $root/var/lib/ocm-agent ]] || die "purge left the agents' keys"
 step done
