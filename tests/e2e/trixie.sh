@@ -1,12 +1,13 @@
 #!/bin/bash
 # Goal: OCM builds on Debian 13 (mbedTLS 3.6) with what deploy/install-deps installs there, and the unit
-# tests of base, net, data and repository pass. The system and ccache's folder are kept in the test cache.
+# tests of base, net, data, repository and adaptation pass: a newer SQLite, locked in. The system and
+# ccache's folder are kept in the test cache.
 set -euo pipefail
 top=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 [[ $(id -u) == 0 ]] || { echo "needs root"; exit 77; }
 cd /
 cache=${OCM_CACHE:-/var/cache/ocm-tests}/build-trixie root=$cache/root
-boxes="base net repo" # data's tests stand with its users
+boxes="base net repo adapt" # data's tests stand with its users
 step() { echo "== $* ($SECONDS s)"; }
 mkdir -p "$cache"
 exec 9>"$cache/lock"; flock 9
