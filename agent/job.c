@@ -206,6 +206,10 @@ int job_renew(struct agent *a, struct stream *s, struct error *e)
         goto out;
     buf_add(&cert, reply->renewed->certificate.data,
             reply->renewed->certificate.len);
+    /* with another one we could not come back */
+    rc = x509_fits(&pem, &cert, e);
+    if (rc < 0)
+        goto out;
     /* key and certificate in one file: replaced as one */
     x509_to_pem(&cert, &cert_pem);
     buf_add(&pem, cert_pem.data, cert_pem.len);

@@ -88,6 +88,9 @@ static int save(struct join *j, const Ocm__Joined *r)
     buf_clear(&der);
     buf_clear(&pem);
     buf_add(&der, r->certificate.data, r->certificate.len);
+    rc = x509_fits(&j->key_pem, &der, &j->e);
+    if (rc < 0)
+        goto out;
     x509_to_pem(&der, &pem);
     buf_add(&j->key_pem, pem.data, pem.len);
     rc = file_write(node, j->key_pem.data, j->key_pem.len, 0600, &j->e);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/openclaw/openclaw.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -247,7 +248,7 @@ static void name_what_is_roots(struct work *w)
  * running twice. Who may want to is told how. */
 static void name_fences(struct work *w)
 {
-    char *path = path_join(w->conf->oc_home, ".config/ocm");
+    char *path = path_join(w->conf->oc_home, OPENCLAW_OCM_DIR);
     DIR *dir = opendir(path);
     struct dirent *d;
 

@@ -301,9 +301,9 @@ static int add_child(struct walk *w, uint32_t dir, uint32_t root,
     struct snap *s = w->s;
     struct snap_entry *n;
 
-    if (s->count >= SNAP_MAX_ENTRIES)
+    if (s->count >= TREE_MAX_TOTAL)
         return error_set(e, OCM_E_LIMIT, "the backup has more than %d entries",
-                         SNAP_MAX_ENTRIES);
+                         TREE_MAX_TOTAL);
     if (from->type == TREE_FILE &&
         (from->content_count > UINT32_MAX / 2 ||
          (from->content_count == 0) != (from->size == 0)))
@@ -412,7 +412,7 @@ static int add_children(struct walk *w, uint32_t dir, const struct tree *t,
 /* What is broken below a root costs its section, not the snapshot. */
 static bool costs_a_section(const struct snap *s, uint32_t dir, int rc)
 {
-    return s->entries[dir].root != SNAP_NONE && s->count < SNAP_MAX_ENTRIES &&
+    return s->entries[dir].root != SNAP_NONE && s->count < TREE_MAX_TOTAL &&
            (rc == OCM_E_DAMAGED || rc == OCM_E_MISSING ||
             rc == OCM_E_NOTFOUND || rc == OCM_E_LIMIT);
 }

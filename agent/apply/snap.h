@@ -17,7 +17,6 @@
 #include "agent/apply/apply.h"
 #include "agent/openclaw/sections.h"
 
-#define SNAP_MAX_ENTRIES 1000000
 #define SNAP_MAX_DEPTH TREE_MAX_DEPTH
 #define SNAP_MAX_PATH TREE_MAX_PATH
 #define SNAP_MAX_META (4u * 1024 * 1024)

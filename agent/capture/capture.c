@@ -99,6 +99,21 @@ int capture_sums(struct capture *c, struct entry *out, struct error *e)
     return rc;
 }
 
+static void report_gaps(struct capture *c)
+{
+    for (size_t i = 0; i < c->o->section_count; i++) {
+        const struct capture_section *s = &c->o->sections[i];
+        size_t before = capture_push(c, s->area, strlen(s->area));
+
+        capture_push(c, s->name, strlen(s->name));
+        c->section = (int)i;
+        for (size_t k = 0; k < s->gap_count && !s->skipped; k++)
+            capture_problem(c, "%s", s->gaps[k]);
+        c->section = -1;
+        capture_pop(c, before);
+    }
+}
+
 static int open_all(struct capture *c, struct error *e)
 {
     const struct capture_options *o = c->o;
@@ -177,6 +192,8 @@ int capture_run(const struct capture_options *o, struct capture_result *out,
     chunker_init(&c.chunker, o->chunk_seed);
     buf_str(&c.path);
     rc = open_all(&c, e);
+    if (rc == 0)
+        report_gaps(&c);
     if (rc == 0)
         rc = walk_all(&c, &out->root, e);
     if (rc == 0)

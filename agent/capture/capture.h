@@ -71,6 +71,9 @@ struct capture_section {
     size_t root_count;
     const struct capture_rows *rows;
     size_t row_count;
+    const char *const *gaps; /* what belongs to it and stands below no root:
+                                each is a problem, in these words */
+    size_t gap_count;
     bool skipped; /* left out on request: reported as "skipped" */
 };
 

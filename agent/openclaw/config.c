@@ -193,15 +193,15 @@ static int read_beneath(struct loader *l, const char *rel, struct buf *out,
 static json_t *resolve_includes(struct loader *l, json_t *node,
                                 const char *base);
 
-static void remember_include(struct config *c, const char *path)
+/* Each once. */
+static void remember(const char *path, char ***list, size_t *count)
 {
-    for (size_t i = 0; i < c->include_count; i++) {
-        if (strcmp(c->includes[i], path) == 0)
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp((*list)[i], path) == 0)
             return;
     }
-    c->includes =
-        mem_realloc(c->includes, (c->include_count + 1) * sizeof(char *));
-    c->includes[c->include_count++] = mem_strdup(path);
+    *list = mem_realloc(*list, (*count + 1) * sizeof(char *));
+    (*list)[(*count)++] = mem_strdup(path);
 }
 
 /* Why an include may not be followed, or NULL. */
@@ -235,12 +235,15 @@ static json_t *load_include(struct loader *l, const char *name,
         fault = "too many includes";
     if (fault) {
         note(l, path, fault);
+        if (!path_is_below(path, l->dir) && file_exists(path))
+            remember(path, &l->c->strays, &l->c->stray_count);
         free(path);
         return NULL;
     }
     rc = read_beneath(l, path + strlen(l->dir) + (l->dir[1] != 0), &text, &e);
     if (rc == 0) {
-        remember_include(l->c, path); /* backed up even if it is broken */
+        remember(path, &l->c->includes,
+                 &l->c->include_count); /* backed up even if it is broken */
         rc = config_parse(DOC_JSON5, text.data, text.len, &tree, &e);
     }
     if (rc < 0) {
@@ -374,6 +377,9 @@ void config_fini(struct config *c)
     for (size_t i = 0; i < c->include_count; i++)
         free(c->includes[i]);
     free(c->includes);
+    for (size_t i = 0; i < c->stray_count; i++)
+        free(c->strays[i]);
+    free(c->strays);
     env_fini(&c->env);
     *c = (struct config){0};
 }

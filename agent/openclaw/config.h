@@ -23,6 +23,9 @@ struct config {
     json_t *root;    /* merged; strings as written. NULL: nothing read */
     char **includes; /* absolute, each once, below the config's folder */
     size_t include_count;
+    char **strays; /* included files that are there and may not be followed:
+                      absolute */
+    size_t stray_count;
     struct env env; /* what ${VAR} means; filled by the caller */
 };
 

@@ -97,9 +97,9 @@ struct gateway *gateway_new(const struct openclaw_conf *conf,
     id = digest_of(g->state_dir, strlen(g->state_dir));
     id_hex(&id, hex);
     g->guard_path =
-        mem_printf("%s/.config/ocm/gateway-%.8s.guard", g->home, hex);
+        mem_printf("%s/" OPENCLAW_OCM_DIR "/gateway-%.8s.guard", g->home, hex);
     g->fence_path =
-        mem_printf("%s/.config/ocm/gateway-%.8s.fence", g->home, hex);
+        mem_printf("%s/" OPENCLAW_OCM_DIR "/gateway-%.8s.fence", g->home, hex);
     return g;
 }
 

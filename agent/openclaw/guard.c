@@ -15,7 +15,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define GUARD_DROPIN "ocm-guard.conf"
 #define WHY_MAX 4096
 
 int guard_check(const struct gateway *g, struct error *e)
@@ -64,8 +63,8 @@ static int settle_dropin(const struct gateway *g, struct error *e)
                        "gateway must not start.\n[Unit]\n");
     add_condition(&text, g->guard_path);
     add_condition(&text, g->fence_path);
-    rc = systemd_dropin(g, GUARD_DROPIN, true, wanted ? buf_str(&text) : NULL,
-                        &changed, e);
+    rc = systemd_dropin(g, OPENCLAW_GUARD_DROPIN, true,
+                        wanted ? buf_str(&text) : NULL, &changed, e);
     buf_free(&text);
     if (rc < 0 || !changed)
         return rc;

@@ -10,6 +10,12 @@
 #include "common/base/conf.h"
 #include "common/base/error.h"
 
+/* Ours on a node: guards and fences of gateways, below OpenClaw's home, and
+ * the drop-in of a unit that minds them. No backup holds them, no restore
+ * replaces them. */
+#define OPENCLAW_OCM_DIR ".config/ocm"
+#define OPENCLAW_GUARD_DROPIN "ocm-guard.conf"
+
 enum openclaw_era {
     ERA_NONE,   /* no state here */
     ERA_FILES,  /* state in files (2026.2 ... 2026.5) */

@@ -41,9 +41,16 @@ struct owned {
     const struct section_def *def;
 };
 
+/* A file outside all places that we may look into. */
+struct gap {
+    size_t section; /* index */
+    char *path, *text;
+};
+
 struct layout {
     int era;
     const char *state_dir; /* borrowed from struct openclaw */
+    char *ocm_dir;         /* where guard and fence of a gateway lie */
     const struct conf_list *exclude;
     struct root_list *roots; /* one list per section of the table */
     struct rows_list *rows;  /* the same */
@@ -53,6 +60,8 @@ struct layout {
     size_t string_count, string_cap;
     struct owned *owned;
     size_t owned_count, owned_cap;
+    struct gap *gaps;
+    size_t gap_count, gap_cap;
     struct capture_section *sections;
 };
 
@@ -85,13 +94,18 @@ static bool is_other_root(const struct chooser *c, const char *path)
     return false;
 }
 
-/* A stage or a replaced state of a restore, wherever it lies. */
-static bool is_of_ocm(const char *rel)
+/* A stage or a replaced state of a restore, guard and fence of a gateway,
+ * wherever they lie (a workspace may be the whole home): never stored, so
+ * never replaced. */
+static bool is_of_ocm(const struct chooser *c, const char *path,
+                      const char *rel)
 {
     const char *slash = strrchr(rel, '/'), *name = slash ? slash + 1 : rel;
 
     return text_has_prefix(name, ".ocm-stage-") ||
-           text_has_prefix(name, ".ocm-old-");
+           text_has_prefix(name, ".ocm-old-") ||
+           strcmp(name, OPENCLAW_GUARD_DROPIN) == 0 ||
+           path_is_below(path, c->layout->ocm_dir);
 }
 
 static bool is_excluded(const struct chooser *c, const char *rel, bool is_dir)
@@ -168,7 +182,7 @@ static enum capture_choice choose(void *arg, const char *rel, bool is_dir)
     char *path = path_join(c->path, rel);
     enum capture_choice choice = CAPTURE_SKIP;
 
-    if (!is_of_ocm(rel) && !is_other_root(c, path) &&
+    if (!is_of_ocm(c, path, rel) && !is_other_root(c, path) &&
         !is_excluded(c, rel, is_dir)) {
         if (c->of_state)
             choice = choose_in_state(c, path, rel, is_dir);
@@ -242,6 +256,15 @@ static void add_single(struct layout *l, const char *section, char *at,
     add_root(l, section, at, mem_strdup(path), false)->choose = NULL;
 }
 
+static void add_gap(struct layout *l, const char *section, const char *path,
+                    char *text)
+{
+    l->gaps =
+        mem_grow(l->gaps, &l->gap_cap, l->gap_count + 1, sizeof(*l->gaps));
+    l->gaps[l->gap_count++] =
+        (struct gap){index_of(section), mem_strdup(path), text};
+}
+
 /* The config and its includes: part of the state directory, or beside it. */
 static void add_config_files(struct layout *l, const struct openclaw *o,
                              const struct config *c)
@@ -264,13 +287,18 @@ static void add_config_files(struct layout *l, const struct openclaw *o,
                        mem_printf("config/gateway/%s", path + strlen(dir) + 1),
                        path);
     }
+    for (size_t i = 0; i < c->stray_count; i++)
+        add_gap(l, "gateway", c->strays[i],
+                mem_printf("%s is included by the config and lies outside %s: "
+                           "not backed up; name it in [extra] of agent.conf",
+                           c->strays[i], dir));
     free(dir);
 }
 
 /* Files that secrets.providers.*.path names: of the person who runs OpenClaw,
- * so within its home; anything else is only said. */
+ * so within its home. */
 static void add_secret_files(struct layout *l, const struct openclaw *o,
-                             const struct config *c, struct buf *notes)
+                             const struct config *c)
 {
     const json_t *all = config_get(c, "secrets.providers");
     const char *name;
@@ -294,8 +322,11 @@ static void add_secret_files(struct layout *l, const struct openclaw *o,
             add_single(l, "credentials",
                        mem_printf("config/credentials/files/%s", name), path);
         } else {
-            buf_printf(notes, "secrets file %s is outside %s: not backed up\n",
-                       path, o->home);
+            add_gap(l, "credentials", path,
+                    mem_printf("%s, which secrets.providers names, is outside "
+                               "%s or too large: not backed up; name it in "
+                               "[extra] of agent.conf",
+                               path, o->home));
         }
         free(path);
     }
@@ -458,7 +489,7 @@ static int collect(struct layout *l, const struct openclaw *o,
     int rc;
 
     add_config_files(l, o, in->config);
-    add_secret_files(l, o, in->config, notes);
+    add_secret_files(l, o, in->config);
     add_agents(l, o, in->agents, notes);
     if (in->unit) {
         add_single(l, "service",
@@ -476,6 +507,26 @@ static int collect(struct layout *l, const struct openclaw *o,
     return rc;
 }
 
+/* Each section's, unless another root (or the state directory) has it. */
+static void set_gaps(struct layout *l)
+{
+    for (size_t i = 0; i < l->gap_count; i++) {
+        const struct gap *g = &l->gaps[i];
+        struct capture_section *s = &l->sections[g->section];
+        bool stored = path_is_below(g->path, l->state_dir);
+
+        for (size_t k = 0; k < section_table_len && !stored; k++) {
+            for (size_t r = 0; r < l->roots[k].count && !stored; r++)
+                stored = path_is_below(g->path, l->roots[k].items[r].path);
+        }
+        if (stored)
+            continue;
+        s->gaps =
+            mem_realloc((void *)s->gaps, (s->gap_count + 1) * sizeof(*s->gaps));
+        ((const char **)s->gaps)[s->gap_count++] = g->text;
+    }
+}
+
 int roots_build(struct openclaw *o, const struct roots_input *in,
                 struct buf *notes, struct error *e)
 {
@@ -489,6 +540,7 @@ int roots_build(struct openclaw *o, const struct roots_input *in,
     l->rows = mem_array(section_table_len, sizeof(*l->rows));
     l->sections = mem_array(section_table_len, sizeof(*l->sections));
     o->memory = l;
+    l->ocm_dir = path_join(o->home, OPENCLAW_OCM_DIR);
     rc = o->era == ERA_NONE ? 0 : collect(l, o, in, notes, e);
     if (rc < 0)
         return rc;
@@ -503,6 +555,7 @@ int roots_build(struct openclaw *o, const struct roots_input *in,
             .row_count = l->rows[i].count,
         };
     }
+    set_gaps(l);
     o->sections = l->sections;
     o->section_count = section_table_len;
     return 0;
@@ -517,6 +570,7 @@ void roots_free(void *memory)
     for (size_t i = 0; i < section_table_len; i++) {
         free(l->roots[i].items);
         rows_fini(&l->rows[i]);
+        free((void *)l->sections[i].gaps);
     }
     for (size_t i = 0; i < l->chooser_count; i++)
         free(l->choosers[i]);
@@ -524,6 +578,12 @@ void roots_free(void *memory)
         free(l->strings[i]);
     for (size_t i = 0; i < l->owned_count; i++)
         free(l->owned[i].path);
+    for (size_t i = 0; i < l->gap_count; i++) {
+        free(l->gaps[i].path);
+        free(l->gaps[i].text);
+    }
+    free(l->gaps);
+    free(l->ocm_dir);
     free(l->roots);
     free(l->rows);
     free(l->choosers);

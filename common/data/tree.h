@@ -16,9 +16,10 @@
 #include "common/base/error.h"
 #include "common/data/digest.h"
 
-#define TREE_MAX_ENTRIES 1000000
-/* What a restore takes, and so a backup: folders inside each other, and bytes
- * of a path, in the snapshot and on the node. */
+#define TREE_MAX_ENTRIES 1000000 /* of one folder */
+/* What a restore takes, and so a backup: entries in all, folders inside each
+ * other, and bytes of a path, in the snapshot and on the node. */
+#define TREE_MAX_TOTAL 4000000
 #define TREE_MAX_DEPTH 256
 #define TREE_MAX_PATH 3072
 

@@ -423,6 +423,28 @@ int x509_inspect(const uint8_t *der, size_t len, struct x509_info *out,
     return rc;
 }
 
+int x509_fits(const struct buf *key_pem, const struct buf *cert_der,
+              struct error *e)
+{
+    mbedtls_x509_crt crt;
+    mbedtls_pk_context key;
+    int rc;
+
+    if (!compat_init())
+        return error_set(e, OCM_E_FAILED, "the TLS library cannot be started");
+    mbedtls_x509_crt_init(&crt);
+    mbedtls_pk_init(&key);
+    rc = parse_key(&key, key_pem, e);
+    if (rc == 0 &&
+        (cert_der->len == 0 || cert_der->len > DER_MAX ||
+         mbedtls_x509_crt_parse_der(&crt, cert_der->data, cert_der->len) != 0 ||
+         compat_check_pair(&crt.pk, &key) != 0))
+        rc = error_set(e, OCM_E_INVALID, "the certificate is for another key");
+    mbedtls_pk_free(&key);
+    mbedtls_x509_crt_free(&crt);
+    return rc;
+}
+
 #define PEM_BEGIN "-----BEGIN CERTIFICATE-----\n"
 #define PEM_END "-----END CERTIFICATE-----\n"
 

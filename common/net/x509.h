@@ -47,6 +47,10 @@ struct x509_info {
 int x509_inspect(const uint8_t *der, size_t len, struct x509_info *out,
                  struct error *e);
 
+/* Is the certificate for this key? OCM_E_INVALID when not. */
+int x509_fits(const struct buf *key_pem, const struct buf *cert_der,
+              struct error *e);
+
 void x509_to_pem(const struct buf *der, struct buf *pem);
 int x509_from_pem(const struct buf *pem, struct buf *der, struct error *e);
 

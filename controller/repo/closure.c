@@ -12,7 +12,6 @@
 #include "controller/repo/id_table.h"
 
 #define CLOSURE_DEPTH_MAX 128
-#define CLOSURE_ENTRIES_MAX 4000000 /* paths of one backup */
 #define CLOSURE_BYTES_MAX (1ull << 50)
 #define CLOSURE_MISSING_MAX 100000 /* remembered and counted */
 #define CLOSURE_TRIES 2            /* again, when packs turn out to be gone */
@@ -75,9 +74,9 @@ static int add_sums(struct tree_sums *to, const struct tree_sums *more,
     to->files += more->files;
     to->dirs += more->dirs;
     to->bytes += more->bytes;
-    if (to->files + to->dirs > CLOSURE_ENTRIES_MAX)
+    if (to->files + to->dirs > TREE_MAX_TOTAL)
         return error_set(e, OCM_E_LIMIT, "the backup has more than %d entries",
-                         CLOSURE_ENTRIES_MAX);
+                         TREE_MAX_TOTAL);
     if (to->bytes > CLOSURE_BYTES_MAX)
         return error_set(e, OCM_E_LIMIT, "the backup has more than 1 PiB");
     return 0;
@@ -126,11 +125,11 @@ static int gather_dirs(struct closure *c, const struct tree *t,
     for (size_t i = 0; i < t->count; i++) {
         if (t->nodes[i].type != TREE_DIR)
             continue;
-        if (++c->waiting > CLOSURE_ENTRIES_MAX)
+        if (++c->waiting > TREE_MAX_TOTAL)
             return error_set(e, OCM_E_LIMIT,
                              "the backup has more than %d "
                              "entries",
-                             CLOSURE_ENTRIES_MAX);
+                             TREE_MAX_TOTAL);
         *dirs = mem_grow(*dirs, &cap, *count + 1, sizeof(**dirs));
         (*dirs)[(*count)++] = t->nodes[i].subtree;
     }

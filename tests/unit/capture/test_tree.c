@@ -382,6 +382,24 @@ static void a_file_root_is_not_asked_for(void **state)
     free(p);
 }
 
+/* What lies where nobody may look is a problem of its section. */
+static void a_gap_makes_it_partial(void **state)
+{
+    static const char *const gaps[] = {"/etc/secret is outside"};
+    struct world *w = *state;
+
+    world_write(w, "a", "a");
+    w->sections[0].gaps = gaps;
+    w->sections[0].gap_count = 1;
+    world_backup(w);
+    assert_int_equal(w->r.sections[0].state, CAPTURE_PARTIAL);
+    assert_true(w->r.partial);
+    assert_string_equal(w->r.problems[0].reason, gaps[0]);
+    w->sections[0].skipped = true;
+    world_backup(w);
+    assert_false(w->r.partial);
+}
+
 /* An empty workspace is one: who restores finds it again. */
 static void an_empty_root_is_stored(void **state)
 {
@@ -451,6 +469,7 @@ int main(void)
         T(nothing_taken_is_absent),
         T(roots_are_merged),
         T(a_file_root_is_not_asked_for),
+        T(a_gap_makes_it_partial),
         T(an_empty_root_is_stored),
         T(a_taken_place_is_named),
         T(bad_places_are_refused),

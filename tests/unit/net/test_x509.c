@@ -301,6 +301,18 @@ static void orders_are_checked(void **state)
     buf_free(&csr);
 }
 
+static void a_certificate_fits_its_key_alone(void **state)
+{
+    struct buf other = {0}, none = {0};
+
+    (void)state;
+    assert_int_equal(x509_fits(&pki.ca_key, &pki.ca_der, NULL), 0);
+    assert_int_equal(x509_key_new(&other, NULL), 0);
+    assert_int_equal(x509_fits(&other, &pki.ca_der, NULL), OCM_E_INVALID);
+    assert_int_equal(x509_fits(&pki.ca_key, &none, NULL), OCM_E_INVALID);
+    buf_free(&other);
+}
+
 static void keys_and_serials_differ(void **state)
 {
     struct buf a = {0}, b = {0};
@@ -367,6 +379,7 @@ int main(void)
         cmocka_unit_test(possession_is_proven),
         cmocka_unit_test(a_long_request_is_not_parsed),
         cmocka_unit_test(orders_are_checked),
+        cmocka_unit_test(a_certificate_fits_its_key_alone),
         cmocka_unit_test(keys_and_serials_differ),
         cmocka_unit_test(tokens_come_back),
         cmocka_unit_test(broken_tokens_are_refused),

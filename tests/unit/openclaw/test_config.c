@@ -136,6 +136,8 @@ static void bad_includes_are_left_out(void **state)
     assert_null(config_get(&config, "stolen"));
     assert_non_null(strstr(buf_str(&notes), "/etc/shadow: outside"));
     assert_non_null(strstr(buf_str(&notes), "outside.json: outside"));
+    assert_int_equal(config.stray_count, 2); /* both are there */
+    assert_string_equal(config.strays[0], "/etc/shadow");
     assert_non_null(strstr(buf_str(&notes), "missing.json: No such file"));
     assert_non_null(strstr(buf_str(&notes), "link.json: it is behind"));
     assert_non_null(strstr(buf_str(&notes), "broken.json: line 1"));

@@ -174,6 +174,17 @@ static const struct capture_section *section(const char *name)
     return &node.o.sections[section_find(name) - section_table];
 }
 
+/* The section says itself that `path` is missing in it. */
+static void assert_gap(const char *name, const char *path)
+{
+    const struct capture_section *s = section(name);
+    bool found = false;
+
+    for (size_t i = 0; i < s->gap_count; i++)
+        found = found || strncmp(s->gaps[i], path, strlen(path)) == 0;
+    assert_true(found);
+}
+
 static const char *rows_sql(const char *name, const char *at)
 {
     const struct capture_section *s = section(name);
@@ -225,7 +236,7 @@ static void a_new_node(void **state)
         node_section(&node,
                      ".openclaw/agents/main/agent/openclaw-agent.sqlite"),
         "sessions");
-    assert_non_null(strstr(buf_str(&node.notes), "/etc/passwd is outside"));
+    assert_gap("credentials", "/etc/passwd");
     sql = rows_sql("cron", "config/cron/rows/cron_jobs.jsonl");
     assert_non_null(sql);
     assert_non_null(strstr(sql, "\"job_json\""));
@@ -602,6 +613,27 @@ static void missing_workspaces_are_said(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A workspace may be the whole home: guards and fences are none of it. */
+static void ours_is_not_the_nodes(void **state)
+{
+    (void)state;
+    node_write(&node, ".openclaw/openclaw.json",
+               "{agents: {defaults: {workspace: '~'}}}");
+    node_write(&node, "notes.md", "x");
+    node_write(&node, ".config/ocm/gateway-0.guard", "x");
+    node_write(&node, ".config/systemd/user/g.service.d/ocm-guard.conf", "x");
+    node_write(&node, ".config/systemd/user/g.service.d/mine.conf", "x");
+    detect();
+    assert_string_equal(node_section(&node, "notes.md"), "workspace");
+    assert_string_equal(
+        node_section(&node, ".config/systemd/user/g.service.d/mine.conf"),
+        "workspace");
+    assert_string_equal(
+        node_section(&node, ".config/systemd/user/g.service.d/ocm-guard.conf"),
+        "");
+    assert_string_equal(node_section(&node, ".config/ocm/gateway-0.guard"), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +653,7 @@ int main(void)
         TEST(bad_extra_lines_are_refused),
         TEST(missing_workspaces_are_said),
         TEST(locks_of_strangers_do_not_count),
+        TEST(ours_is_not_the_nodes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
