@@ -196,7 +196,9 @@ user_bus() {
 }
 
 lingers() { [ -e "/var/lib/systemd/linger/$1" ]; }
-crontab_of() { if [ "$1" = "$me" ]; then crontab "$2"; else crontab -u "$1" "$2"; fi; }
+# from standard input: busybox opens the file as that user
+crontab_of() { if [ "$1" = "$me" ]; then crontab -; else crontab -u "$1" -; fi <"$2"; }
+crontab_drop() { if [ "$1" = "$me" ]; then crontab -r; else crontab -u "$1" -r; fi; }
 crontab_list() { if [ "$1" = "$me" ]; then crontab -l; else crontab -u "$1" -l; fi 2>/dev/null; }
 
 running_as() { # INSTANCE MODE: yes or no
@@ -325,7 +327,7 @@ undo() {
     [ -z "$path" ] || mv -f -- "$path.ocm-old" "$path"
   done
   rm -f -- "$bin.ocm-new" "$keep.ocm-new"
-  if [ -n "$old_crontab" ]; then crontab_of "$user" "$old_crontab" >/dev/null 2>&1; fi
+  if [ -s "$old_crontab" ]; then crontab_of "$user" "$old_crontab"; elif [ -n "$old_crontab" ]; then crontab_drop "$user"; fi >/dev/null 2>&1
   if [ "$mode" != cron ]; then
     sysctl_ daemon-reload >/dev/null 2>&1
   fi
@@ -346,7 +348,7 @@ system_unit() {
 # ocm-agent@NAME reads /etc/ocm/agent-NAME.conf; its user stands in ocm-agent@NAME.service.d/user.conf
 [Unit]
 Description=OCM agent of the OpenClaw node %i
-Documentation=man:ocmctl(1)
+Documentation=man:ocm-agent(8)
 After=network-online.target
 Wants=network-online.target
 StartLimitIntervalSec=0
@@ -400,7 +402,7 @@ user_unit() {
   cat <<'UNIT'
 [Unit]
 Description=OCM agent of the OpenClaw node %i
-Documentation=man:ocmctl(1)
+Documentation=man:ocm-agent(8)
 StartLimitIntervalSec=0
 
 [Service]
@@ -802,7 +804,7 @@ remove_one() {
     if [ -s "$work/crontab" ]; then
       crontab_of "$user" "$work/crontab"
     elif crontab_list "$user" >/dev/null; then
-      crontab_of "$user" -r
+      crontab_drop "$user"
     fi
   fi
   rm -rf -- "$unit_dir/$(unit_name "$1").d"

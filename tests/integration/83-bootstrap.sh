@@ -21,7 +21,7 @@ cat >"$W/crontab" <<X
 case \$1 in
   -l) [ -e "$T/tmp/crontab" ] && cat "$T/tmp/crontab" ;;
   -r) rm -f "$T/tmp/crontab" ;;
-  *) cp "\$1" "$T/tmp/crontab" ;;
+  -) cat >"$T/tmp/crontab" ;;
 esac
 X
 chmod 755 "$W/crontab"
