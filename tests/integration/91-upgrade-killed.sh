@@ -74,14 +74,14 @@ step "the new agent and the watcher are killed before it is heard: the next star
 upgrade 0 one --from "$(pkg now)" --allow-downgrade
 clean 1.0.0 "down again"
 begin mute; wait_for 30 eval '[[ $(state_line one trial) == yes && $(state_line one attempts) == 1 ]]'
-wait_for 10 pgrep -f -- "agent-one.conf watch-upgrade"
+wait_for 10 pgrep -f -- "$T/agent-one.conf watch-upgrade"
 end_agents one KILL
 for p in $(pgrep -f "$T/agent-one/bin/"); do kill -KILL "$p"; done
 for n in 2 3; do
   "$A1" --config "$T/agent-one.conf" run </dev/null 2>>"$T/agent-one.log" & p=$!
   wait_for 10 eval "[[ \$(state_line one attempts) == $n ]]" || die "attempt $n: $(cat "$T/agent-one/upgrade.conf")"
-  wait_for 10 pgrep -f -- "agent-one.conf watch-upgrade"
-  for w in $(pgrep -f -- "agent-one.conf watch-upgrade"); do kill -KILL "$w"; done
+  wait_for 10 pgrep -f -- "$T/agent-one.conf watch-upgrade"
+  for w in $(pgrep -f -- "$T/agent-one.conf watch-upgrade"); do kill -KILL "$w"; done
   kill -KILL $p; wait $p 2>/dev/null || true
 done
 restart; clean 1.0.0 "after three attempts"
