@@ -18,6 +18,7 @@
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/net/channel.h"
+#include "common/net/protocol.h"
 
 #define DIALS_AT_ONCE 16
 #define LINE_BYTES 256
@@ -64,8 +65,8 @@ static void on_open(struct channel *ch, void *arg)
     size_t i = (size_t)(a - a->fleet->agents);
 
     memcpy(instance, &i, sizeof(i));
-    hello.protocol_min = JOB_PROTOCOL_MIN;
-    hello.protocol_max = JOB_PROTOCOL_MAX;
+    hello.protocol_min = PROTOCOL_MIN;
+    hello.protocol_max = PROTOCOL_MAX;
     hello.agent_version = (char *)OCM_VERSION;
     hello.platform = (char *)"linux-x86_64";
     hello.hostname = (char *)"idle";
