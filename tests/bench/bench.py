@@ -76,6 +76,7 @@ def main():
     o = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     b = Bench(o, tempfile.mkdtemp(prefix='ocm-bench.'))
+    os.environ['OCM_BENCH_TRASH'] = f'{b.dir}/trash'
     b.say(f'in {b.dir}')
     before = load()
     parts = {'kernel': kernel.run, 'node': node.run, 'memory': agents.memory, 'agents': agents.idle}

@@ -2,7 +2,7 @@
 import collections, os, re, shutil, subprocess
 
 from fleet import Fleet, free_ports, memory
-from peers import Borg, Restic, size_of, timed
+from peers import Borg, Restic, discard, size_of, timed
 
 PACKAGE = 'linux-source-6.1'
 
@@ -83,7 +83,7 @@ class Ocm:
 
     def close(self):
         self.fleet.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        discard(self.dir)
 
 
 def same(a, b):
@@ -186,7 +186,7 @@ def restored(b, tools, tree, got, each):
             s['wall'] += s['plan']
         if not same(tree, to if t.name == 'ocm' else to + tree):
             raise SystemExit(f'bench: what {t.name} restored is not the tree that was backed up')
-        shutil.rmtree(to)
+        discard(to)
         return s
 
     each('restore', into)
@@ -195,5 +195,5 @@ def restored(b, tools, tree, got, each):
     s = timed(['tar', 'xf', f'{base}/tree.tar', '-C', f'{base}/out'])
     got['restore']['tar'].append(s['wall'])
     got['restore cpu']['tar'].append(s['cpu']['tar'])
-    shutil.rmtree(f'{base}/out')
+    discard(f'{base}/out')
     os.unlink(f'{base}/tree.tar')

@@ -1,8 +1,8 @@
 """A node with a real OpenClaw, grown: full backup and migration, the gateway stopped."""
-import collections, os, shutil, subprocess, time
+import collections, os, subprocess, time
 
 from fleet import Fleet, free_ports
-from peers import Restic, size_of, timed
+from peers import Restic, discard, size_of, timed
 
 
 def openclaw(b):
@@ -66,7 +66,7 @@ def run(b):
                 s = timed([f'{work}/one/base/env', command, 'backup', 'create', '--output', out], log=f'{work}/openclaw.log')
                 got['full']['openclaw'].append(s['wall'])
                 got['size']['openclaw'].append(size_of(out) / 1e6)
-                shutil.rmtree(out)
+                discard(out)
             b.say(f'run {turn + 1}: full backup: {k} {got["full"][k][-1]:.2f} s')
     t = b.table
     t.add('node', 'full backup', 's', got['full'], 'restic', 1.0)
@@ -80,7 +80,7 @@ def run(b):
 
 def ocm(b, work, one, one_lines, two, two_lines, got):
     # the target is fresh every time: its own folder, put back
-    shutil.rmtree(two)
+    discard(two)
     subprocess.run(['cp', '-a', f'{work}/two.fresh', two], check=True)
     fleet = Fleet(f'{work}/fleet', b.bin)
     try:
@@ -101,4 +101,4 @@ def ocm(b, work, one, one_lines, two, two_lines, got):
         b.say(f'migration {s["plan"] + s["wall"]:.2f} s, of it the plan {s["plan"]:.2f} s')
     finally:
         fleet.stop()
-        shutil.rmtree(f'{work}/fleet', ignore_errors=True)
+        discard(f'{work}/fleet')
