@@ -161,6 +161,24 @@ expect 0 add j1 --yes
 unset SSH_AUTH_SOCK SSH_AGENT_PID
 canaries_are_unseen j1
 
+step "a certificate of the operator's CA; keyboard-interactive where passwords are off"
+sshd_of() { # HOST LINES...
+  printf '%s\n' "${@:2}" >"$(lab root "$1")/etc/ssh/sshd_config.d/0-test.conf"
+  lab run "$1" systemctl restart ssh </dev/null
+}
+ssh-keygen -q -t ed25519 -N "" -f "$T/ca"; ssh-keygen -q -t ed25519 -N "" -f "$T/signed"
+ssh-keygen -q -s "$T/ca" -I operator -n root "$T/signed.pub"
+cp "$T/ca.pub" "$(lab root p1)/etc/ssh/ca.pub"
+sshd_of p1 'TrustedUserCAKeys /etc/ssh/ca.pub'
+expect 0 add "root@$(lab ip p1)" -i "$T/signed" --yes
+has "ok: p1"
+lab run p1 journalctl -u ssh --no-pager -o cat </dev/null | grep -q 'Accepted publickey for root .*CERT.* ID operator' || die "not by the certificate"
+sshd_of p1 'PasswordAuthentication no' 'KbdInteractiveAuthentication yes'
+expect 0 add "ann@$(lab ip p1)" --yes --password-fd 3 3<"$T/secrets/pw"
+has "ok: p1"
+lab run p1 journalctl -u ssh --no-pager -o cat </dev/null | grep -q 'Accepted keyboard-interactive/pam for ann' || die "not by keyboard-interactive"
+sshd_of p1
+
 step "a host key that has changed stops it, until somebody knows why"
 lab run k1 sh -c 'rm /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh' </dev/null >/dev/null
 ssh_ready k1
